@@ -1,0 +1,11 @@
+#pragma once
+
+#include <span>
+
+/// One function per subcommand: reads its options, builds the components, connects and runs them.
+/// `args` are the words after the subcommand. Returns the exit code: 0 done, 1 failed, 2 usage.
+namespace weir::app {
+
+int run_version(std::span<const char* const> args);
+
+}  // namespace weir::app

@@ -1,0 +1,45 @@
+// The subcommand table of `weir`.
+
+#include <cstdio>
+#include <cstring>
+#include <span>
+
+#include "app/commands.h"
+
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(std::span<const char* const> args);
+};
+
+constexpr Command kCommands[] = {
+    {"version", "print the version", weir::app::run_version},
+};
+
+void print_usage(std::FILE* out) {
+  std::fputs("Weir: network flow logs for Kubernetes\n\nUsage: weir COMMAND [OPTIONS]\n\nCommands:\n", out);
+  for (const Command& command : kCommands) std::fprintf(out, "  %-14s %s\n", command.name, command.summary);
+  std::fputs("\n`weir COMMAND --help` tells the options of one command.\n", out);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));
+  if (words.size() < 2) {
+    print_usage(stderr);
+    return 2;
+  }
+  if (std::strcmp(words[1], "--help") == 0 || std::strcmp(words[1], "-h") == 0 || std::strcmp(words[1], "help") == 0) {
+    print_usage(stdout);
+    return 0;
+  }
+  const char* name = std::strcmp(words[1], "--version") == 0 ? "version" : words[1];
+  for (const Command& command : kCommands) {
+    if (std::strcmp(name, command.name) == 0) return command.run(words.subspan(2));
+  }
+  std::fprintf(stderr, "weir: unknown command '%s'; `weir help` lists the commands\n", words[1]);
+  return 2;
+}

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace weir {
+
+/// The bytes of a file, mapped read-only where it is a regular file, else read to its end (a pipe, /dev/stdin).
+/// A mapped file that somebody truncates while we read raises SIGBUS: callers read files that nobody rewrites.
+class FileBytes {
+ public:
+  /// `path` "-" is standard input. The error names the path and the reason.
+  static Result<FileBytes> open(const std::string& path);
+  FileBytes(FileBytes&& other) noexcept;
+  FileBytes& operator=(FileBytes&& other) noexcept;
+  FileBytes(const FileBytes&) = delete;
+  FileBytes& operator=(const FileBytes&) = delete;
+  ~FileBytes();
+
+  std::span<const std::uint8_t> bytes() const { return {data_, size_}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+
+ private:
+  FileBytes() = default;
+  const std::uint8_t* data_ = nullptr;
+  std::size_t size_ = 0;
+  bool mapped_ = false;
+  std::string owned_;
+};
+
+/// A buffered writer of one output: a path, or "-" for standard output. One thread.
+class OutputFile {
+ public:
+  /// Truncates an existing file.
+  static Result<OutputFile> open(const std::string& path);
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&& other) noexcept;
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  /// Closes without reporting an error: call close() to learn of a full disk.
+  ~OutputFile();
+
+  /// Append here; flush_if_large() or close() writes it out.
+  std::string& buffer() { return buffer_; }
+  Status flush_if_large() { return buffer_.size() >= kFlushBytes ? flush() : Status(); }
+  Status flush();
+  Status close();
+  std::uint64_t bytes_written() const { return written_; }
+
+ private:
+  static constexpr std::size_t kFlushBytes = 256 * 1024;
+  OutputFile() = default;
+  std::string path_;
+  int fd_ = -1;
+  std::uint64_t written_ = 0;
+  std::string buffer_;
+};
+
+}  // namespace weir

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/hash.h"
+#include "base/ip.h"
+
+namespace weir::model {
+
+inline constexpr std::uint8_t kProtoIcmp = 1, kProtoIpip = 4, kProtoTcp = 6, kProtoUdp = 17, kProtoEsp = 50,
+                              kProtoIcmp6 = 58, kProtoSctp = 132;
+
+/// A connection's addresses, from the side that opened it to the other, after DNAT.
+/// ICMP: source_port is the identifier, dest_port is type << 8 | code of the request.
+struct Tuple {
+  IpAddress source;
+  IpAddress dest;
+  std::uint16_t source_port = 0;
+  std::uint16_t dest_port = 0;
+  std::uint8_t protocol = 0;
+
+  friend bool operator==(const Tuple&, const Tuple&) = default;
+};
+
+/// Dense number of an open connection, given by the source that meters it and reused after its final update.
+using ConnectionSlot = std::uint32_t;
+
+/// How the connection fared, as far as its source knows. Only the last update of a connection is final.
+enum class Outcome : std::uint8_t {
+  kUnknown,      ///< not yet known, or seen in mid-stream
+  kEstablished,  ///< the other side answered (TCP: the handshake completed)
+  kRefused,      ///< RST or ICMP unreachable answered the first packet
+  kUnanswered,   ///< ended (timed out) with no packet from the other side
+};
+
+/// Counters of a span of time, per direction of the tuple: forward is source → dest.
+struct TrafficDelta {
+  std::uint64_t packets_forward = 0, packets_reverse = 0;
+  /// IP length: header and payload.
+  std::uint64_t bytes_forward = 0, bytes_reverse = 0;
+};
+
+/// TCP facts of a span of time. RTTs in microseconds, 0 where unknown.
+struct TcpSample {
+  std::uint32_t smooth_rtt_us = 0;
+  /// Smallest sample seen on the connection: the handshake's, if nothing beat it.
+  std::uint32_t min_rtt_us = 0;
+  /// Maximum segment size that the handshake agreed on (the smaller of both sides), 0 if not seen.
+  std::uint16_t mss = 0;
+  /// Retransmitted segments, both directions.
+  std::uint32_t retransmissions = 0;
+  /// RST segments seen.
+  std::uint32_t resets = 0;
+};
+
+/// What a source (meter, conntrack, eBPF) says of one connection: its traffic since the update before.
+///
+/// A source emits any number of updates for a connection: the first has `first` set; one may have `closed` set, which
+/// completes the connection; the final one has `last` set and gives the slot back. Between `closed` and `last` only
+/// trailing traffic comes (a late FIN, RST or retransmission). All three may be set in one update.
+/// Plain data; nothing is owned.
+struct ConnectionUpdate {
+  Tuple tuple;
+  /// The destination the client addressed before DNAT; equal to the tuple's where no DNAT is known.
+  IpAddress original_dest;
+  std::uint16_t original_dest_port = 0;
+  /// Source port after SNAT, 0 if none.
+  std::uint16_t nat_port = 0;
+
+  ConnectionSlot slot = 0;
+  bool first = false;
+  bool last = false;
+  /// TCP: ended by its own protocol (FIN both ways or RST). A connection that ends by timeout has only `last`.
+  bool closed = false;
+  Outcome outcome = Outcome::kUnknown;
+
+  /// Nanoseconds since the Unix epoch: first and newest packet of the connection.
+  std::int64_t start_ns = 0;
+  std::int64_t newest_ns = 0;
+
+  TrafficDelta delta;
+  TcpSample tcp;
+};
+
+}  // namespace weir::model

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ip.h"
+#include "model/labels.h"
+
+/// Kubernetes objects as policies need them: the API's shapes with its defaults still unapplied, so that "absent" and
+/// "empty" stay apart (they mean different things). Source: networking.k8s.io/v1, meta/v1 LabelSelector.
+namespace weir::model {
+
+/// metav1.LabelSelector. Absent selectors are std::nullopt where they are used; `{}` is a value and matches everything.
+struct LabelSelector {
+  enum class Operator : std::uint8_t { kIn, kNotIn, kExists, kDoesNotExist };
+  struct Requirement {
+    std::string key;
+    Operator op = Operator::kExists;
+    std::vector<std::string> values;
+  };
+  std::vector<std::pair<std::string, std::string>> match_labels;
+  std::vector<Requirement> match_expressions;
+
+  /// NotIn and DoesNotExist hold when the key is absent.
+  bool matches(const LabelSet& labels) const;
+};
+
+struct IpBlock {
+  IpPrefix cidr;
+  std::vector<IpPrefix> except;
+};
+
+/// One item of from/to. An item with none of the three set is invalid and matches nothing.
+struct NetworkPolicyPeer {
+  std::optional<LabelSelector> pod_selector;
+  std::optional<LabelSelector> namespace_selector;
+  std::optional<IpBlock> ip_block;
+};
+
+struct NetworkPolicyPort {
+  /// IP protocol number; TCP if the object names none.
+  std::uint8_t protocol = 6;
+  /// At most one of the two; neither: every port of the protocol.
+  std::optional<std::uint16_t> port;
+  std::string port_name;
+  /// Inclusive; only with `port`.
+  std::optional<std::uint16_t> end_port;
+};
+
+struct NetworkPolicyRule {
+  /// Empty: any peer (from/to missing or empty).
+  std::vector<NetworkPolicyPeer> peers;
+  /// Empty: all protocols and ports, ICMP included.
+  std::vector<NetworkPolicyPort> ports;
+};
+
+/// networking.k8s.io/v1 NetworkPolicy, with policyTypes already resolved by the API's default rule.
+struct NetworkPolicy {
+  std::string namespace_name;
+  std::string name;
+  LabelSelector pod_selector;
+  bool applies_ingress = true;
+  bool applies_egress = false;
+  std::vector<NetworkPolicyRule> ingress;
+  std::vector<NetworkPolicyRule> egress;
+};
+
+struct NamespaceInfo {
+  std::string name;
+  /// With kubernetes.io/metadata.name always set.
+  LabelSet labels;
+};
+
+}  // namespace weir::model
