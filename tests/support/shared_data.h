@@ -7,7 +7,7 @@
 namespace weir::tests {
 
 /// The folder of the shared captures and policy cases: $WEIR_SHARED, else `shared` beside the repository.
-/// Where it is absent a test skips with that reason, and fails under WEIR_CI=1 (see skip_without_shared_data).
+/// Where it is absent a test skips with that reason, and fails under WEIR_CI=1.
 inline std::optional<std::filesystem::path> shared_data() {
   const char* set = std::getenv("WEIR_SHARED");
   const std::filesystem::path root = set != nullptr ? std::filesystem::path(set) : std::filesystem::path(WEIR_SOURCE_DIR) / ".." / "shared";
