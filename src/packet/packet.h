@@ -40,13 +40,19 @@ struct DecodedPacket {
   bool icmp_error = false;
   /// The TCP header was captured whole: seq, ack, window and options are valid.
   bool tcp_valid = false;
+  /// Only if `fragment`: more fragments follow this one.
+  bool more_fragments = false;
+  /// Only if `fragment`: where its bytes lie in the datagram's IP payload (0: the first fragment), and the datagram's
+  /// identification, unique with source, dest and protocol while it is in flight.
+  std::uint16_t fragment_offset = 0;
+  std::uint32_t fragment_id = 0;
 
   std::uint32_t tcp_seq = 0, tcp_ack = 0;
   std::uint16_t tcp_window = 0;
   /// MSS option of a SYN, 0 if none.
   std::uint16_t tcp_mss = 0;
 
-  /// Transport payload (TCP, UDP): captured bytes, and its true length.
+  /// Transport payload (TCP, UDP): captured bytes, and its true length. Of a later fragment: its piece of the IP payload.
   const std::uint8_t* payload = nullptr;
   std::uint32_t payload_captured = 0;
   std::uint32_t payload_bytes = 0;
