@@ -7,7 +7,6 @@
 #include "policy/engine.h"
 
 #include <bit>
-#include <deque>
 
 #include "absl/container/flat_hash_map.h"
 #include "base/hash.h"
@@ -16,34 +15,42 @@
 namespace weir::policy {
 namespace {
 
-/// Number of an interned trace; 0 is the empty one, of an end that is not managed.
-using TraceId = std::uint32_t;
-constexpr TraceId kNoTrace = 0;
+/// An interned trace and its verdict. The empty trace, of an end that is not managed, is all zero.
+struct TraceRef {
+  std::uint32_t number : 30 = 0;
+  std::uint32_t verdict : 2 = 0;
+};
 
 /// Interns traces as a tree: a trace is its parent and one more hit.
 class TraceTable {
  public:
-  explicit TraceTable(const std::vector<Hit>& hits) : hits_(hits) { traces_.emplace_back(); }
+  explicit TraceTable(const std::vector<Hit>& hits) : hits_(hits) { traces_.push_back(nullptr); }
 
-  TraceId extend(TraceId parent, std::uint32_t hit) {
-    const auto next = static_cast<TraceId>(traces_.size());
-    const auto [known, added] = children_.try_emplace(std::uint64_t{parent} << 32 | hit, next);
+  TraceRef extend(TraceRef parent, std::uint32_t hit) {
+    const auto next = static_cast<std::uint32_t>(traces_.size());
+    const auto [known, added] = children_.try_emplace(std::uint64_t{parent.number} << 32 | hit, next);
     if (added) {
-      model::PolicyTrace trace = traces_[parent];
-      trace.entries.push_back(std::to_string(trace.entries.size()) + "|" + hits_[hit].text);
-      trace.verdict = hits_[hit].action;
+      auto trace = std::make_unique<model::PolicyTrace>();
+      if (parent.number != 0) *trace = *traces_[parent.number];
+      trace->entries.push_back(std::to_string(trace->entries.size()) + "|" + hits_[hit].text);
+      trace->verdict = hits_[hit].action;
       traces_.push_back(std::move(trace));
     }
-    return known->second;
+    return {known->second & kNumbers, static_cast<std::uint32_t>(hits_[hit].action) & 3U};
   }
-  const model::PolicyTrace& at(TraceId id) const { return traces_[id]; }
+  SideVerdict verdict(TraceRef ref) const {
+    const model::PolicyTrace* trace = traces_[ref.number].get();
+    return {trace != nullptr, static_cast<model::Action>(ref.verdict), trace, trace};
+  }
   std::size_t size() const { return traces_.size() - 1; }
 
  private:
+  static constexpr std::uint32_t kNumbers = (1U << 30) - 1;
+
   const std::vector<Hit>& hits_;
-  /// A deque: traces keep their addresses.
-  std::deque<model::PolicyTrace> traces_;
-  absl::flat_hash_map<std::uint64_t, TraceId> children_;
+  /// By number; 0 is the empty trace.
+  std::vector<std::unique_ptr<model::PolicyTrace>> traces_;
+  absl::flat_hash_map<std::uint64_t, std::uint32_t> children_;
 };
 
 /// One end of a connection.
@@ -68,19 +75,13 @@ struct CacheKey {
 
 struct CacheEntry {
   CacheKey key;
-  TraceId egress = kNoTrace, ingress = kNoTrace;
+  TraceRef egress, ingress;
 };
 
 /// One cache line: the newer entry first. An entry of two unmanaged ends is an empty one.
 struct alignas(64) CacheSet {
   CacheEntry entries[2];
 };
-
-SideVerdict side_verdict(const TraceTable& traces, TraceId id) {
-  if (id == kNoTrace) return {};
-  const model::PolicyTrace* trace = &traces.at(id);
-  return {true, trace->verdict, trace, trace};
-}
 
 }  // namespace
 
@@ -91,7 +92,7 @@ struct Engine::Impl {
   }
 
   End locate(const model::Endpoint* endpoint, const IpAddress& ip) const;
-  TraceId decide(Direction direction, const CacheKey& key, std::uint16_t dest_port);
+  TraceRef decide(Direction direction, const CacheKey& key, std::uint16_t dest_port);
   const RuleCode* first_match(const TierCode& tier, const CacheKey& key, const End& peer, std::uint16_t port) const;
   bool names_match(const RuleCode& rule, const CacheKey& key, std::uint16_t dest_port) const;
   CacheEntry compute(const CacheKey& key, std::uint16_t dest_port);
@@ -143,13 +144,13 @@ const RuleCode* Engine::Impl::first_match(const TierCode& tier, const CacheKey& 
   return nullptr;
 }
 
-TraceId Engine::Impl::decide(Direction direction, const CacheKey& key, std::uint16_t dest_port) {
+TraceRef Engine::Impl::decide(Direction direction, const CacheKey& key, std::uint16_t dest_port) {
   const bool egress = direction == Direction::kEgress;
   const End& subject = egress ? key.source : key.dest;
-  if (subject.identity == kNoPod) return kNoTrace;
+  if (subject.identity == kNoPod) return {};
   const IdentityCode& identity = code.identities[subject.identity];
   const Span tiers = code.programs[identity.programs[static_cast<std::size_t>(direction)]];
-  TraceId trace = kNoTrace;
+  TraceRef trace;
   for (std::uint32_t i = tiers.first; i < tiers.first + tiers.count; ++i) {
     const TierCode& tier = code.tiers[i];
     const RuleCode* rule = first_match(tier, key, egress ? key.dest : key.source, dest_port);
@@ -196,7 +197,7 @@ Verdict Engine::evaluate(const Query& query) {
     }
     found = set.entries[0];
   }
-  return {side_verdict(impl.traces, found.egress), side_verdict(impl.traces, found.ingress)};
+  return {impl.traces.verdict(found.egress), impl.traces.verdict(found.ingress)};
 }
 
 EngineStats Engine::stats() const {

@@ -26,10 +26,16 @@ class Cluster {
     for (std::size_t i = 0; i < kPolicies; ++i) add_policy(i % kNamespaces, i / kNamespaces);
   }
 
-  /// Random pairs; one in ten ends is outside. At most `distinct` connections over and over, in random order.
+  /// Random pairs, half of them allowed; one in ten ends is outside. At most `distinct` connections over and over, in
+  /// random order.
   std::vector<Query> queries(std::size_t distinct, std::size_t count) {
+    const std::unique_ptr<Engine> engine = std::move(Engine::create({}, world.inputs)).value();
     std::vector<Query> pool(distinct), result(count);
-    for (Query& query : pool) query = random_query();
+    for (std::size_t i = 0; i < distinct; ++i) {
+      do {
+        pool[i] = random_query();
+      } while (engine->evaluate(pool[i]).allowed() != (i % 2 == 0));
+    }
     for (Query& query : result) query = pool[dice_.roll(distinct)];
     return result;
   }
