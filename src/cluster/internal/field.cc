@@ -1,0 +1,218 @@
+#include "cluster/internal/field.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "model/connection.h"
+
+namespace weir::cluster {
+namespace {
+
+constexpr std::size_t kShownText = 100;
+
+/// `size` decimal digits at `at`.
+std::optional<int> number_at(std::string_view text, std::size_t at, std::size_t size) {
+  if (text.size() < at + size) return std::nullopt;
+  int value = 0;
+  for (const char digit : text.substr(at, size)) {
+    if (digit < '0' || digit > '9') return std::nullopt;
+    value = value * 10 + (digit - '0');
+  }
+  return value;
+}
+
+/// Days since the epoch of a date of the Gregorian calendar.
+std::int64_t days_from_civil(int year, int month, int day) {
+  const int y = month <= 2 ? year - 1 : year;
+  const int shifted_month = (month + 9) % 12;  // March is 0: the leap day ends the year
+  const std::int64_t day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+  const std::int64_t era_days = std::int64_t{365} * y + y / 4 - y / 100 + y / 400;
+  return era_days + day_of_year - 719468;
+}
+
+/// Seconds of a zone suffix, "Z" or "+hh:mm".
+std::optional<int> offset_seconds(std::string_view zone) {
+  if (zone == "Z" || zone == "z") return 0;
+  if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':') return std::nullopt;
+  const auto hours = number_at(zone, 1, 2), minutes = number_at(zone, 4, 2);
+  if (!hours || !minutes || *hours > 23 || *minutes > 59) return std::nullopt;
+  const int seconds = *hours * 3600 + *minutes * 60;
+  return zone[0] == '-' ? -seconds : seconds;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> parse_time_ns(std::string_view text) {
+  const auto year = number_at(text, 0, 4), month = number_at(text, 5, 2), day = number_at(text, 8, 2);
+  const auto hour = number_at(text, 11, 2), minute = number_at(text, 14, 2), second = number_at(text, 17, 2);
+  if (!year || !month || !day || !hour || !minute || !second) return std::nullopt;
+  if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't' && text[10] != ' ')) return std::nullopt;
+  if (text[13] != ':' || text[16] != ':') return std::nullopt;
+  if (*year < 1970 || *year > 2200 || *month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
+  if (*hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
+  text.remove_prefix(19);
+  std::int64_t fraction_ns = 0;
+  if (text.starts_with('.')) {
+    text.remove_prefix(1);
+    std::int64_t unit = 100'000'000;
+    for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1), unit /= 10) {
+      fraction_ns += (text[0] - '0') * unit;
+    }
+  }
+  const auto offset = offset_seconds(text);
+  if (!offset) return std::nullopt;
+  const std::int64_t seconds =
+      days_from_civil(*year, *month, *day) * 86400 + *hour * 3600 + *minute * 60 + *second - *offset;
+  return seconds * 1'000'000'000 + fraction_ns;
+}
+
+void Field::append_path(std::string& out) const {
+  if (parent_ == nullptr) return;
+  parent_->append_path(out);
+  if (index_ != kNoIndex) {
+    out += '[' + std::to_string(index_) + ']';
+  } else if (name_.find_first_of("./") != std::string_view::npos) {
+    out.append("[").append(name_.substr(0, kShownText)).append("]");
+  } else {
+    if (!out.empty()) out += '.';
+    out += name_.substr(0, kShownText);
+  }
+}
+
+void Field::fail(std::string_view what) const {
+  if (failure_->failed()) return;
+  append_path(failure_->message);
+  if (!failure_->message.empty()) failure_->message += ": ";
+  failure_->message += what;
+}
+
+void Field::fail_value(std::string_view what) const {
+  std::string message = "'" + std::string(value_->text.substr(0, kShownText)) + "' is ";
+  fail(message.append(what));
+}
+
+bool Field::is(Value::Type type, std::string_view noun) const {
+  if (!present()) return false;
+  if (value_->type == type) return true;
+  fail("is not " + std::string(noun));
+  return false;
+}
+
+Field Field::operator[](std::string_view name) const {
+  const Value* child = is(Value::Type::kMap, "an object") ? value_->find(name) : nullptr;
+  return {child, this, name, kNoIndex, failure_};
+}
+
+std::string_view Field::text() const {
+  if (!present()) return {};
+  if (value_->type == Value::Type::kList || value_->type == Value::Type::kMap) {
+    fail("is not a string");
+    return {};
+  }
+  return value_->text;
+}
+
+std::string_view Field::required_text() const {
+  const std::string_view value = text();
+  if (value.empty()) fail("is missing");
+  return value;
+}
+
+bool Field::boolean(bool absent) const {
+  if (!present()) return absent;
+  const std::string_view value = text();
+  if (value_->type == Value::Type::kPlain) {
+    for (const char* yes : {"true", "True", "TRUE", "yes", "on"}) {
+      if (value == yes) return true;
+    }
+    for (const char* no : {"false", "False", "FALSE", "no", "off"}) {
+      if (value == no) return false;
+    }
+  }
+  fail_value("not true or false");
+  return absent;
+}
+
+std::optional<std::int64_t> Field::integer(std::int64_t lowest, std::int64_t highest, std::string_view noun) const {
+  if (!present()) return std::nullopt;
+  const std::string_view digits = text();
+  std::int64_t value = 0;
+  const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (failed == std::errc() && end == digits.data() + digits.size() && !digits.empty() && value >= lowest &&
+      value <= highest) {
+    return value;
+  }
+  fail_value("not " + std::string(noun));
+  return std::nullopt;
+}
+
+std::uint16_t Field::port() const { return static_cast<std::uint16_t>(integer(1, 65535, "a port number").value_or(0)); }
+
+std::uint8_t Field::protocol() const {
+  const std::string_view name = text();
+  if (name.empty() || name == "TCP") return model::kProtoTcp;
+  if (name == "UDP") return model::kProtoUdp;
+  if (name == "SCTP") return model::kProtoSctp;
+  fail_value("not TCP, UDP or SCTP");
+  return 0;
+}
+
+std::optional<IpAddress> Field::ip() const {
+  const std::string_view value = text();
+  if (value.empty()) return std::nullopt;
+  auto parsed = IpAddress::parse(value);
+  if (parsed.ok()) return parsed.value();
+  fail_value("not an IP address");
+  return std::nullopt;
+}
+
+std::optional<IpPrefix> Field::prefix() const {
+  const std::string_view value = text();
+  auto parsed = IpPrefix::parse(value);
+  if (parsed.ok()) return parsed.value();
+  if (present()) {
+    fail_value("not an IP address range (CIDR)");
+  } else {
+    fail("is missing");
+  }
+  return std::nullopt;
+}
+
+std::int64_t Field::time_ns() const {
+  const std::string_view value = text();
+  if (value.empty()) return kNoTime;
+  const auto parsed = parse_time_ns(value);
+  if (!parsed) fail_value("not a time (RFC 3339)");
+  return parsed.value_or(kNoTime);
+}
+
+model::LabelSet Field::labels() const {
+  model::LabelSet set;
+  each_member([&](std::string_view key, const Field& value) {
+    std::string pair(key);
+    set.pairs.push_back(pair.append("=").append(value.text()));
+  });
+  std::sort(set.pairs.begin(), set.pairs.end());
+  return set;
+}
+
+std::vector<std::string> Field::texts() const {
+  std::vector<std::string> list;
+  each_item([&](const Field& item) { list.emplace_back(item.text()); });
+  return list;
+}
+
+void Field::add_ip_to(std::vector<IpAddress>& addresses) const {
+  const auto address = ip();
+  if (address && std::find(addresses.begin(), addresses.end(), *address) == addresses.end()) {
+    addresses.push_back(*address);
+  }
+}
+
+bool Field::is_number() const {
+  if (!present() || value_->type != Value::Type::kPlain || value_->text.empty()) return false;
+  return value_->text.find_first_not_of("0123456789") == std::string_view::npos ||
+         (value_->text[0] == '-' && value_->text.size() > 1);
+}
+
+}  // namespace weir::cluster
