@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/result.h"
+#include "capture/internal/record.h"
+#include "packet/packet.h"
+
+namespace weir::capture {
+
+/// Classic pcap (draft-ietf-opsawg-pcap): a header of 24 bytes, then records of a header and the packet.
+class PcapReader {
+ public:
+  static bool recognises(std::span<const std::uint8_t> bytes);
+  /// The message does not name the file.
+  static Result<PcapReader> open(std::span<const std::uint8_t> bytes);
+
+  std::size_t next_batch(std::span<packet::PacketView> out);
+  const std::optional<Damage>& damage() const { return damage_; }
+
+ private:
+  template <bool kPlain>
+  std::size_t read_records(std::span<packet::PacketView> out);
+  void note_damage(std::size_t header_bytes, std::uint32_t captured);
+
+  std::span<const std::uint8_t> bytes_;
+  std::size_t at_ = 0;
+  std::optional<Damage> damage_;
+  std::uint16_t link_type_ = 0;
+  /// Nanoseconds in a unit of the fraction of a second.
+  std::uint32_t fraction_ns_ = 1000;
+  std::uint32_t record_header_ = 16;
+  bool swapped_ = false;
+  /// Files of version 2.0 to 2.2 have the two lengths the other way round, those of 2.3 either way.
+  enum class Lengths : std::uint8_t { kCapturedFirst, kWireFirst, kEither } lengths_ = Lengths::kCapturedFirst;
+};
+
+}  // namespace weir::capture
