@@ -10,7 +10,8 @@ std::string display_name(const std::string& path) { return path == "-" ? "standa
 /// What a file that is no capture may be instead, where that helps.
 std::string no_capture(std::span<const std::uint8_t> bytes) {
   if (bytes.empty()) return "the file is empty";
-  if (bytes.size() >= 2 && bytes[0] == 0x1F && bytes[1] == 0x8B) return "it is compressed with gzip: decompress it first";
+  if (bytes.size() >= 2 && bytes[0] == 0x1F && bytes[1] == 0x8B)
+    return "it is compressed with gzip: decompress it first";
   if (bytes.size() >= 4 && load32(bytes.data(), false) == 0xFD2FB528) {
     return "it is compressed with zstd: decompress it first";
   }
@@ -49,7 +50,8 @@ std::size_t CaptureFile::next_batch(std::span<packet::PacketView> out) {
     stats_.captured_bytes += view.captured_bytes;
   }
   stats_.packets += count;
-  const auto& damage = std::visit([](const auto& reader) -> const std::optional<Damage>& { return reader.damage(); }, reader_);
+  const auto& damage =
+      std::visit([](const auto& reader) -> const std::optional<Damage>& { return reader.damage(); }, reader_);
   if (damage && status_.ok()) {
     status_ = data_loss("read capture " + name_ + ": packet " + std::to_string(stats_.packets + 1) + " at byte " +
                         std::to_string(damage->offset) + ": " + damage->what);

@@ -85,8 +85,9 @@ std::size_t PcapReader::read_records(std::span<packet::PacketView> out) {
     packet::PacketView& view = out[count];
     view.data = at + header;
     view.captured_bytes = std::min(captured, wire);
-    view.wire_bytes = wire;
-    view.time_ns = std::int64_t{load32(at, swapped)} * 1'000'000'000 + std::int64_t{load32(at + 4, swapped)} * fraction_ns_;
+    view.wire_bytes = std::min(wire, kMaxWireBytes);
+    view.time_ns =
+        std::int64_t{load32(at, swapped)} * 1'000'000'000 + std::int64_t{load32(at + 4, swapped)} * fraction_ns_;
     view.link_type = link_type_;
     at += header + captured;
   }

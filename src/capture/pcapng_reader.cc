@@ -113,7 +113,8 @@ void PcapngReader::read_interface_options(std::span<const std::uint8_t> options,
       out.binary = (options[0] & 0x80) != 0;
       out.exponent = options[0] & 0x7F;
     }
-    if (code == kOffset && length == 8) out.offset_seconds = static_cast<std::int64_t>(load64(options.data(), swapped_));
+    if (code == kOffset && length == 8)
+      out.offset_seconds = static_cast<std::int64_t>(load64(options.data(), swapped_));
     options = options.subspan(padded);
   }
 }
@@ -125,11 +126,12 @@ bool PcapngReader::fill(std::span<const std::uint8_t> data, std::size_t interfac
     return fail("a packet of interface " + std::to_string(interface) + ", which is not described");
   }
   if (captured > kMaxPacketBytes || captured > data.size()) {
-    return fail("a packet of " + std::to_string(captured) + " bytes in a block that has " + std::to_string(data.size()));
+    return fail("a packet of " + std::to_string(captured) + " bytes in a block that has " +
+                std::to_string(data.size()));
   }
   const Interface& on = interfaces_[interface];
   newest_ns_ = on.to_ns(timestamp);
-  out = {data.data(), std::min(captured, wire), wire, newest_ns_, on.link_type};
+  out = {data.data(), std::min(captured, wire), std::min(wire, kMaxWireBytes), newest_ns_, on.link_type};
   return true;
 }
 

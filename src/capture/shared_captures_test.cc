@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <string>
@@ -84,7 +85,9 @@ Measured measure(const std::string& path, const Decoder::Options& options) {
   std::vector<packet::PacketView> batch(7);
   while (const std::size_t count = capture.next_batch(batch)) {
     for (std::size_t i = 0; i < count; ++i) {
-      if (measured.packets++ == 0) measured.first_ns = batch[i].time_ns;
+      ++measured.packets;
+      // A simple packet block has no time; before any other packet ours is 0.
+      if (measured.first_ns == 0) measured.first_ns = batch[i].time_ns;
       measured.last_ns = batch[i].time_ns;
       const std::uint64_t orphans = decoder.stats().orphan_fragments;
       DecodedPacket p;
@@ -106,10 +109,12 @@ int protocol_number(std::string_view name) {
   return model::parse_protocol(name);
 }
 
-/// "seconds.nanoseconds" in nanoseconds.
-std::int64_t to_ns(std::string_view text) {
-  const std::size_t dot = text.find('.');
-  return std::stoll(std::string(text.substr(0, dot))) * 1'000'000'000 + std::stoll(std::string(text.substr(dot + 1)));
+/// "seconds.nanoseconds" in nanoseconds, at most what 64 bits hold; 0 if null.
+std::int64_t to_ns(const simdjson::dom::element& value) {
+  if (value.is_null()) return 0;
+  const std::string text(value.get_string().value());
+  const __int128_t ns = __int128_t{std::stoll(text)} * 1'000'000'000 + std::stoll(text.substr(text.find('.') + 1));
+  return static_cast<std::int64_t>(std::min<__int128_t>(ns, std::numeric_limits<std::int64_t>::max()));
 }
 
 Flows expected_flows(simdjson::dom::array rows) {
@@ -126,8 +131,8 @@ Flows expected_flows(simdjson::dom::array rows) {
     };
     const auto direction = [&](std::size_t first) {
       const auto unsigned_number = [&](std::size_t column) { return static_cast<std::uint64_t>(number(column)); };
-      return Sums{unsigned_number(5 + first),  unsigned_number(7 + first),  unsigned_number(9 + first),
-                  unsigned_number(11 + first), unsigned_number(18 + first), unsigned_number(20 + first),
+      return Sums{unsigned_number(5 + first),          unsigned_number(7 + first),  unsigned_number(9 + first),
+                  unsigned_number(11 + first),         unsigned_number(18 + first), unsigned_number(20 + first),
                   static_cast<int>(number(15 + first))};
     };
     const End a = end(1), b = end(3);
@@ -140,17 +145,58 @@ Flows expected_flows(simdjson::dom::array rows) {
   return flows;
 }
 
-/// An UDP length may claim more than the packet holds (first fragments, forged headers): we count what is there.
-bool only_claims_more(int protocol, const Sums& want, const Sums& got) {
-  Sums claimed = got;
-  claimed.payload_bytes = want.payload_bytes;
-  return protocol == 17 && claimed == want && got.payload_bytes < want.payload_bytes &&
-         (want.fragments > 0 || got.payload_bytes + 28 * got.packets <= got.ip_bytes);
+/// A disagreement that was looked at, packet by packet, and stays.
+struct Accepted {
+  const char* capture;
+  /// What its line begins with.
+  const char* line;
+  const char* reason;
+};
+constexpr Accepted kAccepted[] = {
+    {"ndpi-fuzz-2021-06-07-c6c72a0a56", "first time",
+     "its one packet has more than 2 billion ns after the second; tshark prints a negative time, we add them"},
+    {"ndpi-fuzz-2021-06-07-c6c72a0a56", "last time", "the same packet"},
+    {"pfl-pcap-flow-lab-showcase", "outer 6 extra: {192.0.2.50 49180:",
+     "frame 1327, MPLS: tshark guesses a control word as the MAC address begins with 0; without one it is Ethernet, "
+     "IPv4, TCP with all lengths right"},
+    {"pfl-pcap-flow-lab-showcase", "inner 6 extra: {192.0.2.50 49180:", "the same frame"},
+    {"sv-security-8510-defrag-af-confusion-spray-h8", "outer 44 extra:",
+     "an attack: IPv4 with protocol 44. tshark reads an IPv6 fragment header there, which IPv4 does not have "
+     "(RFC 8200 4.5), and finds orphans; for us protocol 44 has no header, and its fragments find their first"},
+    {"sv-security-8510-defrag-af-confusion-spray-h8", "inner 44 extra:", "the same frames"},
+    {"sv-security-8510-defrag-af-confusion-spray-h8", "orphan fragments", "the same frames"},
+    {"tcpdump-bigtcp-ipv4-geneve-ipv4", "outer 17 want",
+     "frame 1, BIG TCP: UDP length 0 means the rest of the packet (RFC 2675 4); tshark finds no payload"},
+    {"tcpdump-bigtcp-ipv4-geneve-ipv4", "inner 17 missing:", "so it does not look into the tunnel, and we do"},
+    {"tcpdump-bigtcp-ipv4-geneve-ipv4", "inner 6 extra:", "what is in the tunnel"},
+    {"tcpdump-timestamp-invalid-nano", "last time",
+     "frame 3 has 2147483648 ns after the second; tshark prints a negative time, we add them"},
+    {"zeek-trunc-ip-discarder-truncated-tcp-oob",
+     "outer 6 missing: {10.0.0.1 -1:", "no byte of the TCP header was captured: no port for tshark, port 0 for us"},
+    {"zeek-trunc-ip-discarder-truncated-tcp-oob", "outer 6 extra: {10.0.0.1 0:", "the same frame"},
+    {"zeek-trunc-ip-discarder-truncated-tcp-oob", "inner 6 missing: {10.0.0.1 -1:", "the same frame"},
+    {"zeek-trunc-ip-discarder-truncated-tcp-oob", "inner 6 extra: {10.0.0.1 0:", "the same frame"},
+};
+
+bool accepted(const std::string& capture, const std::string& line) {
+  return std::any_of(std::begin(kAccepted), std::end(kAccepted),
+                     [&](const Accepted& known) { return capture == known.capture && line.starts_with(known.line); });
+}
+
+/// tshark's payload length is what the UDP header claims, which may be more than the packet holds (a first fragment, a
+/// forged header), and none for a TCP fragment. We count what is there; all else must be equal.
+bool only_payload_differs(int protocol, const Sums& want, const Sums& got) {
+  Sums same = got;
+  same.payload_bytes = want.payload_bytes;
+  if (same != want) return false;
+  if (want.fragments > 0) return true;
+  return protocol == 17 && got.payload_bytes < want.payload_bytes &&
+         got.payload_bytes + 28 * got.packets <= got.ip_bytes;
 }
 
 bool agree(int protocol, const std::map<End, Sums>& want, const std::map<End, Sums>& got) {
   return std::equal(want.begin(), want.end(), got.begin(), got.end(), [&](const auto& a, const auto& b) {
-    return a.first == b.first && (a.second == b.second || only_claims_more(protocol, a.second, b.second));
+    return a.first == b.first && (a.second == b.second || only_payload_differs(protocol, a.second, b.second));
   });
 }
 
@@ -158,8 +204,8 @@ std::string describe(const std::map<End, Sums>& ends) {
   std::ostringstream out;
   for (const auto& [end, s] : ends) {
     out << " {" << end.first << " " << end.second << ": packets " << s.packets << " ip " << s.ip_bytes << " frame "
-        << s.frame_bytes << " payload " << s.payload_bytes << " fragments " << s.fragments << "/"
-        << s.fragment_ip_bytes << " flags " << s.tcp_flags << "}";
+        << s.frame_bytes << " payload " << s.payload_bytes << " fragments " << s.fragments << "/" << s.fragment_ip_bytes
+        << " flags " << s.tcp_flags << "}";
   }
   return out.str();
 }
@@ -181,7 +227,8 @@ std::vector<std::string> differences(const Flows& want, const Flows& got) {
   return lines;
 }
 
-void check(const fs::path& captures, const fs::path& expectation) {
+/// All that differs between an expectation and what we measure, one line each.
+std::vector<std::string> check(const fs::path& captures, const fs::path& expectation) {
   simdjson::dom::parser parser;
   const simdjson::dom::element want = parser.load(expectation.string());
   const std::string file = (captures / std::string(want["file"].get_string().value())).string();
@@ -189,24 +236,34 @@ void check(const fs::path& captures, const fs::path& expectation) {
   for (const simdjson::dom::element option : want["oracle"]["extra_options"]) {
     if (option.get_string().value() == "udp.port==8472,vxlan") options.vxlan_ports = {8472};
   }
-  const simdjson::dom::array outer = want["flows"]["outer"]["rows"];
-  simdjson::dom::array inner = outer;
-  if (want["flows"]["inner"].is_object()) inner = want["flows"]["inner"]["rows"];
-
   const Measured inside = measure(file, options);
   options.outer = true;
   const Measured outside = measure(file, options);
+
+  std::vector<std::string> lines;
+  const auto compare = [&](const char* what, auto got, auto wanted) {
+    if (got == wanted) return;
+    std::ostringstream out;
+    out << what << ": want " << wanted << ", got " << got;
+    lines.push_back(out.str());
+  };
   const simdjson::dom::element packets = want["packets"];
-  EXPECT_EQ(inside.packets, packets["total"].get_uint64().value());
-  EXPECT_EQ(inside.wire_bytes, packets["bytes_wire"].get_uint64().value());
-  EXPECT_EQ(inside.captured_bytes, packets["bytes_captured"].get_uint64().value());
-  if (inside.packets > 0) {
-    EXPECT_EQ(inside.first_ns, to_ns(packets["first_ts"].get_string().value()));
-    EXPECT_EQ(inside.last_ns, to_ns(packets["last_ts"].get_string().value()));
-  }
-  EXPECT_EQ(inside.status.ok(), want["tshark_read"]["rc"].get_int64().value() == 0);
-  for (const std::string& line : differences(expected_flows(outer), outside.flows)) ADD_FAILURE() << "outer " << line;
-  for (const std::string& line : differences(expected_flows(inner), inside.flows)) ADD_FAILURE() << "inner " << line;
+  compare("packets", inside.packets, packets["total"].get_uint64().value());
+  compare("wire bytes", inside.wire_bytes, packets["bytes_wire"].get_uint64().value());
+  compare("captured bytes", inside.captured_bytes, packets["bytes_captured"].get_uint64().value());
+  compare("first time", inside.first_ns, to_ns(packets["first_ts"]));
+  compare("last time", inside.last_ns, to_ns(packets["last_ts"]));
+  compare("complete", inside.status.ok(), want["tshark_read"]["rc"].get_int64().value() == 0);
+  const auto flows = [&](const char* part, const simdjson::dom::element& section, const Measured& got) {
+    compare("orphan fragments", got.orphan_fragments, section["orphan_fragments"].get_uint64().value());
+    for (const std::string& line : differences(expected_flows(section["rows"]), got.flows)) {
+      lines.push_back(std::string(part) + " " + line);
+    }
+  };
+  const simdjson::dom::element outer = want["flows"]["outer"], inner = want["flows"]["inner"];
+  flows("outer", outer, outside);
+  flows("inner", inner.is_object() ? inner : outer, inside);
+  return lines;
 }
 
 TEST(SharedCaptures, FlowsHaveThePacketsAndBytesThatTsharkCounts) {
@@ -216,11 +273,13 @@ TEST(SharedCaptures, FlowsHaveThePacketsAndBytesThatTsharkCounts) {
   std::sort(expectations.begin(), expectations.end());
   EXPECT_GE(expectations.size(), 266u);
   for (const fs::path& expectation : expectations) {
-    SCOPED_TRACE(expectation.stem().stem().string());
+    const std::string capture = expectation.stem().stem().string();
     try {
-      check(data / "captures", expectation);
+      for (const std::string& line : check(data / "captures", expectation)) {
+        EXPECT_TRUE(accepted(capture, line)) << capture << ": " << line;
+      }
     } catch (const simdjson::simdjson_error& error) {
-      ADD_FAILURE() << error.what();
+      ADD_FAILURE() << capture << ": " << error.what();
     }
   }
 }

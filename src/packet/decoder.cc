@@ -90,7 +90,8 @@ void read_icmp_error(const Layer& l, bool v6, DecodedPacket& out) {
   const std::uint8_t type = l.data[0];
   const bool error = v6 ? type >= 1 && type <= 4 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
   IpHeader quoted;
-  if (!error || read_ip_header(l.after(8, v6 ? LayerKind::kIpv6 : LayerKind::kIpv4), quoted) != DecodeStatus::kOk) return;
+  if (!error || read_ip_header(l.after(8, v6 ? LayerKind::kIpv6 : LayerKind::kIpv4), quoted) != DecodeStatus::kOk)
+    return;
   out.icmp_error = read_tuple(quoted, out.quoted);
 }
 

@@ -27,10 +27,11 @@ struct DecodeStats {
   /// Frames by DecodeStatus.
   std::array<std::uint64_t, kDecodeStatuses> frames{};
   /// Of the frames that are ok:
-  std::uint64_t tunnelled = 0;            ///< metered on an inner IP header
-  std::uint64_t later_fragments = 0;      ///< fragments other than the first
-  std::uint64_t orphan_fragments = 0;     ///< of these, without ports as their first fragment was not seen before
-  std::uint64_t transport_unreadable = 0; ///< TCP, UDP, SCTP, … header truncated or malformed; ports 0 where not captured
+  std::uint64_t tunnelled = 0;         ///< metered on an inner IP header
+  std::uint64_t later_fragments = 0;   ///< fragments other than the first
+  std::uint64_t orphan_fragments = 0;  ///< of these, without ports as their first fragment was not seen before
+  std::uint64_t transport_unreadable =
+      0;  ///< TCP, UDP, SCTP, … header truncated or malformed; ports 0 where not captured
 };
 
 struct IpHeader;

@@ -5,7 +5,13 @@
 namespace weir::packet {
 namespace {
 
-enum ExtensionHeader : std::uint8_t { kHopByHop = 0, kRouting = 43, kFragment = 44, kAuthentication = 51, kDestination = 60 };
+enum ExtensionHeader : std::uint8_t {
+  kHopByHop = 0,
+  kRouting = 43,
+  kFragment = 44,
+  kAuthentication = 51,
+  kDestination = 60
+};
 
 /// Leaves `out.payload` without captured bytes: what follows cannot be found.
 void lose_payload(IpHeader& out) { out.payload = out.payload.after(0, LayerKind::kNone), out.payload.captured = 0; }

@@ -51,6 +51,14 @@ Layer erspan(const Layer& l, bool third) {
   return l.after(header, LayerKind::kEthernet);
 }
 
+/// Cisco TrustSec: version, number of 4-byte options, options, EtherType.
+Layer cisco_metadata(const Layer& l) {
+  if (l.captured < 2) return kTruncatedLayer;
+  const std::uint32_t header = 2 + l.data[1] * 4u;
+  if (l.captured < header + 2) return kTruncatedLayer;
+  return by_ether_type(l, header + 2, load_be16(l.data + header));
+}
+
 Layer ether_type(const Layer& l) {
   switch (l.type) {
     case kEtherTypeIpv4:
@@ -78,6 +86,8 @@ Layer ether_type(const Layer& l) {
       return provider_backbone(l);
     case 0x88E5:
       return macsec(l);
+    case 0x8909:
+      return cisco_metadata(l);
     default:
       return {};
   }
@@ -127,7 +137,8 @@ Layer mpls(const Layer& l) {
     const bool header = nibble == 6 || (l.data[at] & 15) >= 5;
     if (header) return l.after(at, LayerKind::kIp);
   }
-  if (nibble == 0 && l.captured >= at + 18 && leads_to_ip(l.data + at + 4)) return l.after(at + 4, LayerKind::kEthernet);
+  if (nibble == 0 && l.captured >= at + 18 && leads_to_ip(l.data + at + 4))
+    return l.after(at + 4, LayerKind::kEthernet);
   if (l.captured >= at + 14 && leads_to_ip(l.data + at)) return l.after(at, LayerKind::kEthernet);
   return {};
 }
@@ -191,6 +202,13 @@ Layer gre(const Layer& l) {
   if (l.captured < header) return kTruncatedLayer;
   // ERSPAN type I is type II without sequence number and header.
   if (type == 0x88BE && (flags & kSequence) == 0) return l.after(header, LayerKind::kEthernet);
+  // Cisco TrustSec in GRE has the EtherType before its one option, not after.
+  if (type == 0x8909) {
+    if (l.captured < header + 8) return kTruncatedLayer;
+    return l.after(header + 8, LayerKind::kEtherType, load_be16(l.data + header));
+  }
+  // MikroTik EoIP: version 1, its key is a length and a tunnel number.
+  if (type == 0x6400) return l.after(header, LayerKind::kEthernet);
   return l.after(header, LayerKind::kEtherType, type);
 }
 

@@ -52,7 +52,8 @@ struct DecodedPacket {
   /// MSS option of a SYN, 0 if none.
   std::uint16_t tcp_mss = 0;
 
-  /// Transport payload (TCP, UDP): captured bytes, and its true length. Of a later fragment: its piece of the IP payload.
+  /// Transport payload (TCP, UDP): captured bytes, and its true length. Of a later fragment: its piece of the IP
+  /// payload.
   const std::uint8_t* payload = nullptr;
   std::uint32_t payload_captured = 0;
   std::uint32_t payload_bytes = 0;

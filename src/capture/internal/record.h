@@ -18,6 +18,9 @@ struct Damage {
 /// Packets larger than this are damage, not packets: the limit of libpcap and Wireshark.
 inline constexpr std::uint32_t kMaxPacketBytes = 262'144;
 
+/// A length on the wire beyond this is a lie; as much is counted.
+inline constexpr std::uint32_t kMaxWireBytes = 0x7FFFFFFF;
+
 /// An integer of the file, whose byte order is ours or the other one.
 inline std::uint16_t load16(const std::uint8_t* at, bool swapped) {
   std::uint16_t value;

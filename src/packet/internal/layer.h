@@ -17,8 +17,8 @@ enum class LayerKind : std::uint8_t {
   kLlc,        ///< IEEE 802.2
   kMpls,
   kPppoe,
-  kPpp,      ///< address and control bytes are optional
-  kHdlc,     ///< Cisco HDLC
+  kPpp,   ///< address and control bytes are optional
+  kHdlc,  ///< Cisco HDLC
   kIeee80211,
   kGre,
   kIp,  ///< IPv4 or IPv6, as the version nibble says
