@@ -1,0 +1,410 @@
+#include "aggregate/flow_aggregator.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+#include "aggregate/record_fields.h"
+
+// Reports go through the store in batches of kBatch and three passes: make keys and fetch table slots; fetch entries;
+// count. The memory latency of a look-up is so shared by the whole batch.
+//
+// Widening. A key that has no room at its level is counted under the key of a wider level. As long as that wide entry
+// lives, narrow keys that are not in the store go to it as well, so a flow that started under a wide key also ends
+// under it: its narrow key cannot come into being while the flow keeps the wide one open.
+
+namespace weir::aggregate {
+namespace {
+
+constexpr std::size_t kBatch = 32;
+/// Label sets made by intersection that are kept before unused ones are looked for.
+constexpr std::size_t kMaxIdleLabelSets = 4096;
+
+const model::LabelSet kNoLabels;
+
+/// "index|tier|policy|action|rule" or, from older writers, without the rule.
+bool has_deny_entry(const model::PolicyTrace& trace) {
+  return std::any_of(trace.entries.begin(), trace.entries.end(), [](const std::string& entry) {
+    return entry.find("|deny|") != std::string::npos || entry.ends_with("|deny");
+  });
+}
+
+std::uint64_t hash_text(std::string_view text, std::uint64_t seed) {
+  return hash_bytes(text.data(), text.size(), seed);
+}
+
+bool shows_external_addresses(const model::Endpoint& endpoint) {
+  const model::EndpointType type = endpoint.group->type;
+  return type == model::EndpointType::kNet || type == model::EndpointType::kNetworkSet;
+}
+
+void add_tcp(TcpTotals& totals, const model::TcpSample& sample) {
+  if (sample.smooth_rtt_us != 0) {
+    totals.smooth_rtt_sum += sample.smooth_rtt_us;
+    totals.smooth_rtt_max = std::max(totals.smooth_rtt_max, sample.smooth_rtt_us);
+    ++totals.smooth_rtt_samples;
+  }
+  if (sample.min_rtt_us != 0) {
+    totals.min_rtt_sum += sample.min_rtt_us;
+    totals.min_rtt_max = std::max(totals.min_rtt_max, sample.min_rtt_us);
+    ++totals.min_rtt_samples;
+  }
+  if (sample.mss != 0) {
+    totals.mss_sum += sample.mss;
+    totals.mss_min = totals.mss_samples == 0 ? sample.mss : std::min(totals.mss_min, sample.mss);
+    ++totals.mss_samples;
+  }
+  totals.retransmissions += sample.retransmissions;
+  totals.resets += sample.resets;
+}
+
+bool is_empty(const model::TcpSample& sample) {
+  return (sample.smooth_rtt_us | sample.min_rtt_us | sample.mss | sample.retransmissions | sample.resets) == 0;
+}
+
+std::uint64_t mean(std::uint64_t sum, std::uint32_t samples) { return samples == 0 ? 0 : sum / samples; }
+
+void fill_tcp(model::FlowRecord& record, const TcpTotals& totals) {
+  record.tcp_mean_smooth_rtt = mean(totals.smooth_rtt_sum, totals.smooth_rtt_samples);
+  record.tcp_max_smooth_rtt = totals.smooth_rtt_max;
+  record.tcp_mean_min_rtt = mean(totals.min_rtt_sum, totals.min_rtt_samples);
+  record.tcp_max_min_rtt = totals.min_rtt_max;
+  record.tcp_mean_mss = mean(totals.mss_sum, totals.mss_samples);
+  record.tcp_min_mss = totals.mss_min;
+  record.tcp_total_retransmissions = totals.retransmissions;
+  record.tcp_resets = totals.resets;
+}
+
+}  // namespace
+
+Status AggregateOptions::validate() const {
+  std::string wrong;
+  const auto require = [&](bool holds, const char* what) {
+    if (!holds) wrong.append(wrong.empty() ? "" : "; ").append(what);
+  };
+  require(level_allowed >= 0 && level_allowed <= 3, "level_allowed must be 0 to 3");
+  require(level_denied >= 0 && level_denied <= 3, "level_denied must be 0 to 3");
+  require(external_ips_limit <= 65'536, "external_ips_limit must be at most 65536");
+  require(original_ips_limit <= 65'536, "original_ips_limit must be at most 65536");
+  require(nat_ports_limit <= 65'536, "nat_ports_limit must be at most 65536");
+  require(domains_limit <= 65'536, "domains_limit must be at most 65536");
+  require(max_keys >= 16, "max_keys must be at least 16");
+  if (!wrong.empty()) return invalid_argument("aggregate options: " + wrong);
+  return {};
+}
+
+Result<std::unique_ptr<FlowAggregator>> FlowAggregator::create(AggregateOptions options) {
+  TRY(options.validate());
+  return std::unique_ptr<FlowAggregator>(new FlowAggregator(std::move(options)));
+}
+
+FlowAggregator::FlowAggregator(AggregateOptions options) : options_(std::move(options)) {}
+
+// Keys.
+
+bool FlowAggregator::is_denied(const model::ReportedFlow& flow) {
+  const auto denies = [this](const model::PolicyTrace* trace) {
+    return trace != nullptr &&
+           denies_.get(trace, [](const model::PolicyTrace& t) { return std::uint64_t{has_deny_entry(t)}; }) != 0;
+  };
+  return flow.action == model::Action::kDeny || denies(flow.enforced) ||
+         (flow.pending != flow.enforced && denies(flow.pending));
+}
+
+std::uint64_t FlowAggregator::endpoint_word(const model::Endpoint& endpoint, Level level) {
+  const auto group = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(endpoint.group));
+  if (!has_addresses(level)) return group;
+  return endpoint_names_.get(&endpoint, [group](const model::Endpoint& e) { return hash_text(e.name, group); });
+}
+
+std::uint64_t FlowAggregator::service_word(const model::ServiceRef* service, Level level) {
+  if (service == nullptr || !options_.include_services) return 0;
+  const auto name = [](const model::ServiceRef& s) { return hash_text(s.name, hash_text(s.namespace_name, 1)); };
+  if (level == Level::kNoDestPort) return service_names_.get(service, name);
+  return services_.get(service, [&](const model::ServiceRef& s) { return hash_text(s.port_name, name(s) + s.port); });
+}
+
+void FlowAggregator::make_key(const model::ReportedFlow& flow, Level level, bool denied, Keyed& keyed) {
+  keyed.flow = &flow;
+  KeyScalars scalars;
+  if (level == Level::kTuple) scalars.source_port = flow.tuple.source_port;
+  if (level != Level::kNoDestPort) scalars.dest_port = flow.tuple.dest_port;
+  scalars.protocol = flow.tuple.protocol;
+  scalars.reporter = flow.reporter;
+  scalars.action = flow.action;
+  scalars.verdict_source = flow.verdict_source;
+  scalars.level = level;
+  scalars.denied_store = denied;
+  keyed.key = {endpoint_word(*flow.source, level), endpoint_word(*flow.dest, level),
+               options_.include_policies ? flow.enforced : nullptr, service_word(flow.service, level), scalars.pack()};
+  if (has_addresses(level)) {
+    keyed.addresses = {flow.tuple.source, flow.tuple.dest};
+  } else {
+    keyed.addresses = {};
+  }
+  keyed.hash = hash_key(keyed.key, keyed.addresses);
+}
+
+std::size_t FlowAggregator::room(Level level, Level wanted) const {
+  const std::size_t all = options_.max_keys;
+  if (level == kWidest) return all;
+  if (level == wanted) return all - all / 4;
+  return level == Level::kGroups ? all - all / 16 : all - all / 8;
+}
+
+std::uint32_t FlowAggregator::find_or_admit(Keyed& keyed) {
+  const std::uint32_t found = store_.find(keyed.hash, keyed.key, keyed.addresses);
+  if (found != FlowStore::kNone) return found;
+  const Level wanted = keyed.key.level();
+  if (widened_entries_ == 0 && store_.size() < room(wanted, wanted)) return insert(keyed);
+
+  const bool denied = KeyScalars::unpack(keyed.key.scalars).denied_store;
+  std::array<Keyed, 4> wide;
+  std::size_t wides = 0;
+  if (wanted != kWidest) {
+    for (Level level = wider(wanted);; level = wider(level)) {
+      Keyed& candidate = wide[wides++];
+      make_key(*keyed.flow, level, denied, candidate);
+      const std::uint32_t position = store_.find(candidate.hash, candidate.key, candidate.addresses);
+      if (position != FlowStore::kNone) {
+        ++stats_.widened;
+        return position;
+      }
+      if (level == kWidest) break;
+    }
+  }
+  if (store_.size() < room(wanted, wanted)) return insert(keyed);
+  for (std::size_t i = 0; i < wides; ++i) {
+    if (store_.size() >= room(wide[i].key.level(), wanted)) continue;
+    ++stats_.widened;
+    ++widened_entries_;
+    return insert(wide[i]);
+  }
+  ++stats_.dropped;
+  return FlowStore::kNone;
+}
+
+std::uint32_t FlowAggregator::insert(const Keyed& keyed) {
+  FlowIdentity identity;
+  identity.source = keyed.flow->source;
+  identity.dest = keyed.flow->dest;
+  identity.service = options_.include_services ? keyed.flow->service : nullptr;
+  identity.addresses = keyed.addresses;
+  return store_.insert(keyed.hash, keyed.key, std::move(identity));
+}
+
+// Counting.
+
+void FlowAggregator::add(std::span<const model::ReportedFlow> flows) {
+  std::array<Keyed, kBatch> batch;
+  while (!flows.empty()) {
+    const std::size_t size = std::min(flows.size(), kBatch);
+    for (std::size_t i = 0; i < size; ++i) {
+      const bool denied = is_denied(flows[i]);
+      make_key(flows[i], static_cast<Level>(denied ? options_.level_denied : options_.level_allowed), denied, batch[i]);
+      store_.prefetch_slot(batch[i].hash);
+    }
+    for (std::size_t i = 0; i < size; ++i) store_.prefetch_entry(batch[i].hash);
+    for (std::size_t i = 0; i < size; ++i) {
+      const std::uint32_t position = find_or_admit(batch[i]);
+      if (position != FlowStore::kNone) apply(position, *batch[i].flow);
+    }
+    stats_.reports += size;
+    flows = flows.subspan(size);
+  }
+}
+
+void FlowAggregator::apply(std::uint32_t position, const model::ReportedFlow& flow) {
+  FlowEntry& entry = store_.entry(position);
+  if (entry.window != window_) {
+    begin_window(entry, position, flow);
+  } else if (options_.include_labels) {
+    const model::LabelSet* source = flow.source->labels != nullptr ? flow.source->labels : &kNoLabels;
+    const model::LabelSet* dest = flow.dest->labels != nullptr ? flow.dest->labels : &kNoLabels;
+    entry.source_labels = labels_.intersect(entry.source_labels, source);
+    entry.dest_labels = labels_.intersect(entry.dest_labels, dest);
+  }
+  entry.pending = flow.pending;
+
+  const bool opens = flow.starts || (!flow.trailing && entry.open == 0);
+  entry.started += flow.starts ? 1 : 0;
+  entry.flows += opens || flow.trailing ? 1 : 0;
+  entry.open += opens ? 1 : 0;
+  if (flow.ends && !flow.trailing) {  // open is at least 1 here
+    ++entry.completed;
+    --entry.open;
+  }
+  entry.established += flow.outcome == model::Outcome::kEstablished ? 1 : 0;
+  entry.refused += flow.outcome == model::Outcome::kRefused ? 1 : 0;
+  entry.unanswered += flow.outcome == model::Outcome::kUnanswered ? 1 : 0;
+  entry.packets_in += flow.packets_in;
+  entry.packets_out += flow.packets_out;
+  entry.bytes_in += flow.bytes_in;
+  entry.bytes_out += flow.bytes_out;
+
+  if (!is_empty(flow.tcp)) add_tcp(store_.tcp(position), flow.tcp);
+  const bool external = !has_addresses(entry.key.level()) &&
+                        (shows_external_addresses(*flow.source) || shows_external_addresses(*flow.dest));
+  if (external || flow.nat_port != 0 || !flow.original_source_ips.empty() || !flow.dest_domains.empty()) {
+    update_details(position, flow);
+  }
+}
+
+void FlowAggregator::begin_window(FlowEntry& entry, std::uint32_t position, const model::ReportedFlow& flow) {
+  entry.window = window_;
+  if (options_.include_labels) {
+    entry.source_labels = flow.source->labels != nullptr ? flow.source->labels : &kNoLabels;
+    entry.dest_labels = flow.dest->labels != nullptr ? flow.dest->labels : &kNoLabels;
+  }
+  FlowIdentity& identity = store_.identity(position);
+  identity.source = flow.source;
+  identity.dest = flow.dest;
+  if (identity.details != nullptr) {
+    addresses_held_ -= identity.details->addresses();
+    identity.details->clear();
+  }
+}
+
+void FlowAggregator::update_details(std::uint32_t position, const model::ReportedFlow& flow) {
+  FlowIdentity& identity = store_.identity(position);
+  if (identity.details == nullptr) {
+    if (free_details_.empty()) {
+      identity.details = std::make_unique<FlowDetails>();
+    } else {
+      identity.details = std::move(free_details_.back());
+      free_details_.pop_back();
+    }
+  }
+  FlowDetails& details = *identity.details;
+  if (!has_addresses(store_.entry(position).key.level())) {
+    if (shows_external_addresses(*flow.source)) add_external(details.source_external, flow.tuple.source);
+    if (shows_external_addresses(*flow.dest)) add_external(details.dest_external, flow.tuple.dest);
+  }
+  if (flow.nat_port != 0) {
+    details.nat_ports.add(flow.nat_port, flow.ends || flow.trailing, options_.nat_ports_limit);
+  }
+  for (const IpAddress& ip : flow.original_source_ips) {
+    details.add_original_source(ip, options_.original_ips_limit);
+  }
+  for (const std::string_view domain : flow.dest_domains) details.add_domain(domain, options_.domains_limit);
+}
+
+void FlowAggregator::add_external(AddressSet& set, const IpAddress& ip) {
+  if (set.size() >= kMaxDistinctAddresses || addresses_held_ >= options_.max_addresses) {
+    stats_.addresses_not_held += set.contains(ip) ? 0 : 1;
+    return;
+  }
+  if (set.add(ip)) ++addresses_held_;
+}
+
+// Flushing.
+
+void FlowAggregator::flush(std::int64_t window_start_s, std::int64_t window_end_s, const RecordSink& sink) {
+  record_ = {};
+  record_.start_time = window_start_s;
+  record_.end_time = window_end_s;
+  for (std::uint32_t position = 0; position < store_.size(); ++position) {
+    fill_record(position);
+    sink(record_);
+    reset_entry(position);
+  }
+  stats_.records += store_.size();
+  release_removed();
+  store_.compact();
+  ++window_;
+  denies_.clear();
+  endpoint_names_.clear();
+  services_.clear();
+  service_names_.clear();
+  labels_.forget_pairs();
+  if (labels_.size() > kMaxIdleLabelSets) sweep_labels();
+}
+
+void FlowAggregator::fill_record(std::uint32_t position) {
+  const FlowEntry& entry = store_.entry(position);
+  const FlowIdentity& identity = store_.identity(position);
+  const Level level = entry.key.level();
+  set_source(record_, *identity.source, level);
+  set_dest(record_, *identity.dest, level);
+  set_service(record_, identity.service, level);
+  set_scalars(record_, KeyScalars::unpack(entry.key.scalars));
+  record_.source_ip.reset();
+  record_.dest_ip.reset();
+  if (has_addresses(level)) {
+    record_.source_ip = identity.addresses.source;
+    record_.dest_ip = identity.addresses.dest;
+  }
+  record_.source_labels = entry.source_labels;
+  record_.dest_labels = entry.dest_labels;
+  record_.policies = {entry.key.trace, options_.include_policies ? entry.pending : nullptr};
+  record_.num_flows = entry.flows;
+  record_.num_flows_started = entry.started;
+  record_.num_flows_completed = entry.completed;
+  record_.num_flows_established = entry.established;
+  record_.num_flows_refused = entry.refused;
+  record_.num_flows_unanswered = entry.unanswered;
+  record_.packets_in = entry.packets_in;
+  record_.packets_out = entry.packets_out;
+  record_.bytes_in = entry.bytes_in;
+  record_.bytes_out = entry.bytes_out;
+  fill_tcp(record_, store_.tcp(position));
+  static const FlowDetails kNoDetails;
+  fill_details(identity.details != nullptr ? *identity.details : kNoDetails);
+}
+
+void FlowAggregator::fill_details(const FlowDetails& details) {
+  const auto first = [](std::span<const IpAddress> ips, std::size_t limit) {
+    return ips.first(std::min(ips.size(), limit));
+  };
+  domains_.assign(details.domains.begin(), details.domains.end());
+  ports_.clear();
+  details.nat_ports.list(ports_);
+  record_.dest_domains = domains_;
+  record_.nat_outgoing_ports = ports_;
+  record_.original_source_ips = details.original_sources;
+  record_.num_original_source_ips = details.original_sources_seen;
+  record_.source_external_ips = first(details.source_external.values(), options_.external_ips_limit);
+  record_.dest_external_ips = first(details.dest_external.values(), options_.external_ips_limit);
+  record_.num_source_external_ips = details.source_external.size();
+  record_.num_dest_external_ips = details.dest_external.size();
+}
+
+void FlowAggregator::reset_entry(std::uint32_t position) {
+  FlowEntry& entry = store_.entry(position);
+  entry.flows = entry.open;
+  entry.started = entry.completed = entry.established = entry.refused = entry.unanswered = 0;
+  entry.packets_in = entry.packets_out = entry.bytes_in = entry.bytes_out = 0;
+  store_.tcp(position) = {};
+  const std::unique_ptr<FlowDetails>& details = store_.identity(position).details;
+  if (details == nullptr) return;
+  details->original_sources.clear();
+  details->original_sources_seen = 0;
+}
+
+void FlowAggregator::release_removed() {
+  for (std::uint32_t position = 0; position < store_.size(); ++position) {
+    const FlowEntry& entry = store_.entry(position);
+    if (entry.open != 0) continue;
+    const KeyScalars scalars = KeyScalars::unpack(entry.key.scalars);
+    const int wanted = scalars.denied_store ? options_.level_denied : options_.level_allowed;
+    if (static_cast<int>(scalars.level) != wanted) --widened_entries_;
+    std::unique_ptr<FlowDetails>& details = store_.identity(position).details;
+    if (details == nullptr) continue;
+    addresses_held_ -= details->addresses();
+    details->clear();
+    free_details_.push_back(std::move(details));
+  }
+}
+
+void FlowAggregator::sweep_labels() {
+  std::unordered_set<const model::LabelSet*> used;
+  for (std::uint32_t position = 0; position < store_.size(); ++position) {
+    used.insert(store_.entry(position).source_labels);
+    used.insert(store_.entry(position).dest_labels);
+  }
+  labels_.sweep([&](const model::LabelSet* set) { return used.contains(set); });
+}
+
+}  // namespace weir::aggregate
