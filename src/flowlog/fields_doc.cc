@@ -1,0 +1,60 @@
+#include "flowlog/fields_doc.h"
+
+#include "model/fields.h"
+
+namespace weir::flowlog {
+namespace {
+
+const char* kind_text(model::FieldKind kind) {
+  using model::FieldKind;
+  switch (kind) {
+    case FieldKind::kSeconds:
+      return "Unix seconds";
+    case FieldKind::kCount:
+      return "number";
+    case FieldKind::kPackets:
+      return "number, packets";
+    case FieldKind::kBytes:
+      return "number, bytes";
+    case FieldKind::kMicroseconds:
+      return "number, µs";
+    case FieldKind::kInteger:
+      return "number";
+    case FieldKind::kKeyword:
+      return "text";
+    case FieldKind::kKeywordList:
+      return "list of text, or null";
+    case FieldKind::kProtocol:
+      return "text";
+    case FieldKind::kPort:
+      return "port, or null";
+    case FieldKind::kPortList:
+      return "list of ports, or null";
+    case FieldKind::kIp:
+      return "IP address, or null";
+    case FieldKind::kIpList:
+      return "list of IP addresses, or null";
+    case FieldKind::kLabels:
+      return "`{\"labels\":[\"k=v\",…]}`, or null";
+    case FieldKind::kPolicies:
+      return "`{\"enforced_policies\":[…],\"pending_policies\":[…]}`, or null";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string fields_markdown() {
+  std::string page =
+      "# Fields of flows.log\n\n"
+      "Made from the field table in `src/model/fields.h`. One JSON object per line, with these fields in this order.\n"
+      "Absent is `-` for text, 0 for numbers, and null where the type says so. All counts are of the window.\n\n"
+      "| Field | Type | Meaning |\n|---|---|---|\n";
+  model::for_each_flow_field([&](const auto& field) {
+    page.append("| `").append(field.name).append("` | ").append(kind_text(field.kind)).append(" | ");
+    page.append(field.doc).append(" |\n");
+  });
+  return page;
+}
+
+}  // namespace weir::flowlog
