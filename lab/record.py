@@ -119,15 +119,17 @@ def record(options: argparse.Namespace, directory: str) -> None:
         shop.build()
         shop.start_servers()
         out = os.path.join(directory, "shop.pcap")
-        tcpdump = net.spawn(net.node, ["tcpdump", "-i", network.MIRROR[0], "-Q", "out", "-U", "-s", "0", "-w", out, "ip"],
+        tcpdump = net.spawn(net.node, ["tcpdump", "-i", network.MIRROR[0], "-Q", "out", "-U", "--immediate-mode", "-Z", "root",
+                                       "-s", "0", "-w", out, "ip"],
                             stderr=subprocess.PIPE, text=True)
         while "listening on" not in tcpdump.stderr.readline():
             if tcpdump.poll() is not None:
                 raise RuntimeError("tcpdump did not start")
         traffic(shop)
+        time.sleep(0.5)  # the kernel hands the last packets over
         tcpdump.terminate()
         summary = tcpdump.communicate()[1]
-        if " 0 packets dropped by kernel" not in " " + " ".join(summary.split("\n")):
+        if "\n0 packets dropped by kernel" not in summary:
             raise RuntimeError(f"tcpdump lost packets: {summary}")
         shutil.move(out, options.out)
         print(f"{options.out}: {os.path.getsize(options.out)} bytes")
