@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip.h"
+#include "cluster/objects.h"
+#include "model/endpoint.h"
+#include "model/network_policy.h"
+
+namespace weir::cluster {
+
+/// RFC 1918, RFC 4193, RFC 6598, link-local and loopback.
+std::vector<IpPrefix> default_private_networks();
+
+struct LedgerOptions {
+  /// An address of no endpoint is `pvt` in these, else `pub`.
+  std::vector<IpPrefix> private_networks = default_private_networks();
+  /// Whether addresses of no endpoint are looked up in network sets.
+  bool network_sets = true;
+  /// Whether a node's address is a host endpoint (`hep`) under the node's name; else it is an address like any other.
+  bool host_endpoints = false;
+  /// Only endpoints of this node are local; empty: all are.
+  std::string node;
+};
+
+/// Who owned an address at a time, and which service a client addressed: the identity ledger.
+///
+/// A pod owns its addresses from its start to its end: for a finished pod the second its last container ended (never,
+/// if nobody knows when), for a deleted one 10 s past its deletion. Of two pods with one address, the younger one takes
+/// it over at its start. So a reused address never renames an earlier flow. Host-networked pods own no address.
+///
+/// Owned:   every Endpoint, EndpointGroup, LabelSet and ServiceRef; they stay until the ledger goes, also those of
+///          pods long gone. Equal groups, label sets and service references have equal pointers.
+/// Cost:    a hash lookup for a pod; one more for each prefix length among the network sets for other addresses.
+/// Threads: any number may look up; put_pod() and remove_pod() want the ledger for themselves.
+/// Source:  design decisions 3 and 5; Calico's flow log rules for names, network sets and services.
+class Ledger {
+ public:
+  explicit Ledger(ClusterObjects objects, LedgerOptions options = {});
+  Ledger(const Ledger&) = delete;
+  Ledger& operator=(const Ledger&) = delete;
+  ~Ledger();
+
+  /// The pod (or host endpoint) that owned the address; null if none did. Times: nanoseconds since the Unix epoch.
+  const model::Endpoint* endpoint_at(const IpAddress& ip, std::int64_t time_ns) const;
+
+  /// endpoint_at(), else the network set of the address, else the one endpoint of public or private addresses. Never
+  /// null. Of several sets: one in `context_namespace` (that of the pod at the other end; empty if that is no pod),
+  /// else a global one, else one of any namespace; among those the longest prefix, then the lowest "namespace/name".
+  const model::Endpoint* resolve(const IpAddress& ip, std::string_view context_namespace, std::int64_t time_ns) const;
+
+  struct Ends {
+    const model::Endpoint* source;
+    const model::Endpoint* dest;
+  };
+  /// Both ends of a connection, each looked up in the context of the other.
+  Ends resolve_ends(const IpAddress& source, const IpAddress& dest, std::int64_t time_ns) const;
+
+  /// The service behind the destination that the client addressed, before DNAT: cluster, external and load balancer
+  /// addresses; node ports if it is a node's address; endpoints of headless services. Null: no service. What several
+  /// services of one destination do not agree on is "*". The port is the addressed one.
+  const model::ServiceRef* service_at(const IpAddress& dest, std::uint16_t port, std::uint8_t protocol,
+                                      std::int64_t time_ns) const;
+
+  /// Whether it is an address of a node, its tunnels included.
+  bool is_node_address(const IpAddress& ip) const;
+  /// Whether this node meters it: a pod (or host endpoint) of LedgerOptions::node, or any if that is empty.
+  bool is_local(const model::Endpoint& endpoint) const;
+
+  /// Every pod there ever was, host-networked ones too, by pod_index.
+  std::span<const model::Endpoint* const> pods() const;
+  /// The newest pod of that name; null if there is none.
+  const model::Endpoint* pod_named(std::string_view namespace_name, std::string_view name) const;
+  /// Those of the manifests, and every other one that a pod is in. Sorted by name.
+  std::span<const model::NamespaceInfo> namespaces() const;
+  /// Sorted by namespace and name.
+  std::span<const model::NetworkPolicy> network_policies() const;
+
+  /// A pod that appeared or changed at `time_ns`. What makes it another endpoint (labels, addresses, …) counts from
+  /// then on; earlier times still resolve to what it was.
+  void put_pod(const Pod& pod, std::int64_t time_ns);
+  /// Its addresses are free from `time_ns` on.
+  void remove_pod(std::string_view namespace_name, std::string_view name, std::int64_t time_ns);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace weir::cluster
