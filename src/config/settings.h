@@ -31,7 +31,7 @@ struct Settings {
 
   // Capture and packets.
   bool meter_outer = false;
-  std::vector<std::string> vxlan_ports = {"4789"};
+  std::vector<std::string> vxlan_ports;
 
   // Connections. Defaults are those of the Linux connection tracker.
   std::int64_t max_connections = 10'000'000;

@@ -1,0 +1,149 @@
+#include "collect/collector.h"
+
+#include <algorithm>
+
+namespace weir::collect {
+
+Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine)
+    : options_(options), ledger_(ledger), engine_(engine), domains_(options.domains) {}
+
+void Collector::add(const model::ConnectionUpdate& update) {
+  if (update.slot >= contexts_.size()) contexts_.resize(std::max<std::size_t>(update.slot + 1, contexts_.size() * 2));
+  Context& context = contexts_[update.slot];
+  if (update.first) {
+    ++stats_.connections;
+    context = {};
+    open(context, update, update.start_ns);
+    if (context.egress.action == model::Action::kDeny || context.ingress.action == model::Action::kDeny) {
+      ++stats_.denied_connections;
+    }
+  } else if (!context.ended && identity_moved(context, update)) {
+    ++stats_.identity_moves;
+    model::ConnectionUpdate end = update;
+    end.delta = {};
+    end.tcp = {};
+    end.last = true;
+    report(context, end);
+    context = {};
+    open(context, update, update.newest_ns);
+  }
+  report(context, update);
+}
+
+void Collector::clear_reports() {
+  reports_.clear();
+  reported_sources_.clear();
+}
+
+void Collector::on_http(const model::HttpTransaction& transaction) {
+  if (transaction.original_source.is_none()) return;
+  original_sources_[transaction.slot].push_back(transaction.original_source);
+}
+
+void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {
+  const model::Tuple& tuple = update.tuple;
+  const cluster::Ledger::Ends ends = ledger_.resolve_ends(tuple.source, tuple.dest, at_ns);
+  context.source = ends.source;
+  context.dest = ends.dest;
+  if (options_.include_services) {
+    context.service = ledger_.service_at(update.original_dest, update.original_dest_port, tuple.protocol, at_ns);
+  }
+  const bool outside =
+      ends.dest->type == model::EndpointType::kNet || ends.dest->type == model::EndpointType::kNetworkSet;
+  if (outside) context.domains = domains_.find(tuple.source, tuple.dest, at_ns);
+  judge(context, update);
+}
+
+void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
+  if (!options_.cluster_known) {
+    context.report_source = true;
+    return;
+  }
+  const auto is_local_pod = [&](const model::Endpoint& endpoint) {
+    return endpoint.type == model::EndpointType::kWorkload && !endpoint.host_network && ledger_.is_local(endpoint);
+  };
+  context.report_source = is_local_pod(*context.source);
+  context.report_dest = is_local_pod(*context.dest);
+  if (!context.report_source && !context.report_dest) {
+    ++stats_.not_local;
+    return;
+  }
+  // Policies speak of the backend, not of the service: a destination still before DNAT has no verdict.
+  const bool before_dnat = context.service != nullptr && context.dest->type != model::EndpointType::kWorkload;
+  if (engine_ == nullptr || before_dnat) return;
+  const model::Tuple& tuple = update.tuple;
+  const policy::Verdict verdict = engine_->evaluate({.source = context.source,
+                                                     .dest = context.dest,
+                                                     .source_ip = tuple.source,
+                                                     .dest_ip = tuple.dest,
+                                                     .protocol = tuple.protocol,
+                                                     .source_port = tuple.source_port,
+                                                     .dest_port = tuple.dest_port});
+  context.verdict_source = model::VerdictSource::kComputed;
+  if (context.report_source) context.egress = verdict.egress;
+  if (context.report_dest) context.ingress = verdict.ingress;
+  if (context.report_source && context.egress.action == model::Action::kDeny) context.report_dest = false;
+}
+
+bool Collector::identity_moved(const Context& context, const model::ConnectionUpdate& update) const {
+  const auto moved = [&](const IpAddress& ip, const model::Endpoint& was) {
+    const model::Endpoint* now = ledger_.endpoint_at(ip, update.newest_ns);
+    // Never from a known endpoint to none: the last packets of a pod that is gone are still its own.
+    return now != nullptr && now != &was;
+  };
+  return options_.cluster_known &&
+         (moved(update.tuple.source, *context.source) || moved(update.tuple.dest, *context.dest));
+}
+
+void Collector::report(Context& context, const model::ConnectionUpdate& update) {
+  const bool ends = (update.closed || update.last) && !context.ended;
+  const model::TrafficDelta& delta = update.delta;
+  const bool silent = delta.packets_forward == 0 && delta.packets_reverse == 0;
+  const bool news = !context.started || ends || !silent;
+  if (!context.report_source && !context.report_dest) {
+    stats_.not_local_packets += delta.packets_forward + delta.packets_reverse;
+    stats_.not_local_bytes += delta.bytes_forward + delta.bytes_reverse;
+  } else if (news) {
+    model::ReportedFlow flow;
+    flow.tuple = update.tuple;
+    flow.source = context.source;
+    flow.dest = context.dest;
+    flow.service = context.service;
+    flow.verdict_source = context.verdict_source;
+    flow.starts = !context.started;
+    flow.ends = ends;
+    flow.trailing = context.ended;
+    if (!context.outcome_reported) flow.outcome = update.outcome;
+    context.outcome_reported |= flow.outcome != model::Outcome::kUnknown;
+    flow.tcp = update.tcp;
+    flow.nat_port = update.nat_port;
+    if (const auto found = original_sources_.find(update.slot); found != original_sources_.end()) {
+      flow.original_source_ips = reported_sources_.emplace_back(std::move(found->second));
+      original_sources_.erase(found);
+    }
+    if (context.report_source) report_side(context, flow, model::Reporter::kSource, delta);
+    if (context.report_dest) report_side(context, flow, model::Reporter::kDest, delta);
+  }
+  context.started = true;
+  context.ended |= ends;
+  if (update.last) original_sources_.erase(update.slot);
+}
+
+void Collector::report_side(const Context& context, const model::ReportedFlow& common, model::Reporter reporter,
+                            const model::TrafficDelta& delta) {
+  model::ReportedFlow& flow = reports_.emplace_back(common);
+  const bool egress = reporter == model::Reporter::kSource;
+  const policy::SideVerdict& side = egress ? context.egress : context.ingress;
+  flow.reporter = reporter;
+  flow.action = side.action;
+  flow.enforced = side.enforced;
+  flow.pending = side.pending;
+  flow.packets_out = egress ? delta.packets_forward : delta.packets_reverse;
+  flow.packets_in = egress ? delta.packets_reverse : delta.packets_forward;
+  flow.bytes_out = egress ? delta.bytes_forward : delta.bytes_reverse;
+  flow.bytes_in = egress ? delta.bytes_reverse : delta.bytes_forward;
+  if (egress) flow.dest_domains = context.domains;
+  ++stats_.reports;
+}
+
+}  // namespace weir::collect

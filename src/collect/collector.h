@@ -1,0 +1,94 @@
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cluster/ledger.h"
+#include "collect/domain_cache.h"
+#include "model/connection.h"
+#include "model/dns.h"
+#include "model/http.h"
+#include "model/reported_flow.h"
+#include "policy/engine.h"
+
+namespace weir::collect {
+
+struct CollectorOptions {
+  /// Without manifests nobody is a pod: each connection gives one record, reporter src, and no policies.
+  bool cluster_known = false;
+  bool include_services = true;
+  DomainCache::Options domains;
+};
+
+struct CollectorStats {
+  std::uint64_t connections = 0;
+  /// Connections with no local end: neither side's node is ours, so nobody here reports them.
+  std::uint64_t not_local = 0;
+  std::uint64_t not_local_packets = 0, not_local_bytes = 0;
+  std::uint64_t reports = 0;
+  std::uint64_t denied_connections = 0;
+  /// A connection that was reported under one identity and went on under another (a pod's address reused).
+  std::uint64_t identity_moves = 0;
+};
+
+/// The connection cache: joins each connection with its endpoints, service, domains and policy traces, decides which
+/// side reports it, and says when it starts and ends under a key.
+///
+/// In:      ConnectionUpdates of one source in their order; DNS and HTTP transactions as they complete.
+/// Out:     ReportedFlows, none to two an update (egress side, ingress side). A denied egress gives no ingress report.
+/// Bounds:  one Context (about 100 B) per open connection of the source.
+/// Threads: one. The ledger and the engine outlive the collector.
+class Collector {
+ public:
+  /// `engine` may be null: no policies are known.
+  Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine);
+
+  void add(const model::ConnectionUpdate& update);
+  /// The reports since the last call; valid until the next add(). The caller hands them on at once.
+  std::span<const model::ReportedFlow> reports() const { return reports_; }
+  void clear_reports();
+
+  void on_dns(const model::DnsTransaction& transaction) { domains_.learn(transaction); }
+  /// Remembers the client's address behind the proxy until the connection's next report.
+  void on_http(const model::HttpTransaction& transaction);
+
+  const CollectorStats& stats() const { return stats_; }
+  std::uint64_t domains_dropped() const { return domains_.dropped(); }
+
+ private:
+  /// What is known of an open connection; fixed from its first report on, unless its identity moves.
+  struct Context {
+    const model::Endpoint* source = nullptr;
+    const model::Endpoint* dest = nullptr;
+    const model::ServiceRef* service = nullptr;
+    policy::SideVerdict egress, ingress;
+    std::span<const std::string_view> domains;
+    model::VerdictSource verdict_source = model::VerdictSource::kObserved;
+    bool report_source = false, report_dest = false;
+    bool started = false, ended = false, outcome_reported = false;
+  };
+
+  void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
+  void judge(Context& context, const model::ConnectionUpdate& update);
+  bool identity_moved(const Context& context, const model::ConnectionUpdate& update) const;
+  void report(Context& context, const model::ConnectionUpdate& update);
+  void report_side(const Context& context, const model::ReportedFlow& flow, model::Reporter reporter,
+                   const model::TrafficDelta& delta);
+
+  CollectorOptions options_;
+  const cluster::Ledger& ledger_;
+  policy::Engine* engine_;
+  DomainCache domains_;
+  std::vector<Context> contexts_;
+  absl::flat_hash_map<model::ConnectionSlot, std::vector<IpAddress>> original_sources_;
+  std::vector<model::ReportedFlow> reports_;
+  /// Owns the addresses that the current reports' spans show.
+  std::vector<std::vector<IpAddress>> reported_sources_;
+  CollectorStats stats_;
+};
+
+}  // namespace weir::collect
