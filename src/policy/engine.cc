@@ -106,7 +106,8 @@ struct Engine::Impl {
 
 End Engine::Impl::locate(const model::Endpoint* endpoint, const IpAddress& ip) const {
   End end;
-  if (endpoint != nullptr && endpoint->type == model::EndpointType::kWorkload && endpoint->pod_index >= 0) {
+  // Other types than pods have no pod index, so that one cache line of the endpoint is enough.
+  if (endpoint != nullptr && endpoint->pod_index >= 0) {
     const auto index = static_cast<std::size_t>(endpoint->pod_index);
     if (index < code.pods.size() && code.pods[index].endpoint == endpoint) end.identity = code.pods[index].identity;
   }
