@@ -6,6 +6,7 @@
 /// `args` are the words after the subcommand. Returns the exit code: 0 done, 1 failed, 2 usage.
 namespace weir::app {
 
+int run_policy(std::span<const char* const> args);
 int run_version(std::span<const char* const> args);
 
 }  // namespace weir::app

@@ -15,6 +15,7 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"policy", "evaluate the policies of a cluster", weir::app::run_policy},
     {"version", "print the version", weir::app::run_version},
 };
 

@@ -77,7 +77,7 @@ struct EngineStats {
 ///
 /// Every policy API is lowered to tiers of ordered policies of ordered rules, compiled once: an end that matches no
 /// applicable policy falls through to its namespace's profile, which allows. So far the tier `default` with Kubernetes
-/// NetworkPolicies (ordered by name, then namespace) is the only one.
+/// NetworkPolicies (in the order of the text "name/namespace") is the only one.
 ///
 /// Immutable but for its caches: new policies or pods need a new engine. A verdict costs a walk of the rules of the
 /// policies that select its two pods, or a cache probe where pods of the same identities and addresses in the same

@@ -91,6 +91,12 @@ TEST_F(EngineTest, OfSeveralRulesThatAllowTheFirstOfTheFirstPolicyByNameIsNamed)
   EXPECT_EQ(ask(tool_, web_, 81).ingress.enforced->entries, Entries{"0|default|shop/knp.default.a|allow|2"});
 }
 
+TEST_F(EngineTest, PoliciesAreOrderedByNameAndNamespaceAsOneText) {
+  add_policy("shop", "web");
+  add_policy("shop", "web-2");
+  EXPECT_EQ(ask(tool_, web_).ingress.enforced->entries, Entries{"0|default|shop/knp.default.web-2|deny|-1"});
+}
+
 TEST_F(EngineTest, EqualTracesHaveEqualPointers) {
   model::NetworkPolicy& policy = add_policy("shop", "open");
   policy.applies_egress = true;

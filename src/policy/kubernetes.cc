@@ -1,7 +1,6 @@
 // Lowers networking.k8s.io/v1 NetworkPolicy to rules.
 
 #include <algorithm>
-#include <tuple>
 
 #include "model/connection.h"
 #include "policy/internal/tiers.h"
@@ -68,9 +67,10 @@ Tier lower_network_policies(const std::vector<model::NetworkPolicy>& policies, T
   std::vector<const model::NetworkPolicy*> ordered;
   ordered.reserve(policies.size());
   for (const model::NetworkPolicy& policy : policies) ordered.push_back(&policy);
-  std::stable_sort(ordered.begin(), ordered.end(), [](const auto* a, const auto* b) {
-    return std::tie(a->name, a->namespace_name) < std::tie(b->name, b->namespace_name);
-  });
+  // Calico's tie-break compares "name/namespace/kind" as one text, which puts "web-2" before "web".
+  const auto sort_key = [](const model::NetworkPolicy& policy) { return policy.name + "/" + policy.namespace_name; };
+  std::stable_sort(ordered.begin(), ordered.end(),
+                   [&](const auto* a, const auto* b) { return sort_key(*a) < sort_key(*b); });
   Tier tier;
   tier.name = "default";
   tier.default_action = model::Action::kDeny;

@@ -27,7 +27,7 @@ class Oracle {
   Oracle(const EngineOptions& options, const EngineInputs& inputs) : options_(options), inputs_(inputs) {
     for (const model::NetworkPolicy& policy : inputs.network_policies) ordered_.push_back(&policy);
     std::sort(ordered_.begin(), ordered_.end(), [](const auto* a, const auto* b) {
-      return a->name != b->name ? a->name < b->name : a->namespace_name < b->namespace_name;
+      return a->name + "/" + a->namespace_name < b->name + "/" + b->namespace_name;
     });
   }
 

@@ -1,0 +1,234 @@
+#include "app/policy_eval.h"
+
+#include <simdjson.h>
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "model/connection.h"
+#include "model/protocol.h"
+
+namespace weir::app {
+namespace {
+
+using Object = simdjson::dom::object;
+
+/// The pods and policies of the manifests, as the engine wants them.
+class PolicyCluster {
+ public:
+  explicit PolicyCluster(cluster::ClusterObjects objects) : objects_(std::move(objects)) {
+    // Of objects with one name the later counts.
+    std::map<std::string, const cluster::Pod*> pods;
+    for (const cluster::Pod& pod : objects_.pods) pods[pod.meta.namespace_name + "/" + pod.meta.name] = &pod;
+    for (const auto& [name, pod] : pods) add_pod(name, *pod);
+    std::map<std::pair<std::string, std::string>, model::NetworkPolicy*> policies;
+    for (model::NetworkPolicy& policy : objects_.network_policies)
+      policies[{policy.namespace_name, policy.name}] = &policy;
+    for (const auto& [name, policy] : policies) inputs_.network_policies.push_back(std::move(*policy));
+    std::map<std::string, model::NamespaceInfo*> namespaces;
+    for (model::NamespaceInfo& info : objects_.namespaces) namespaces[info.name] = &info;
+    for (const auto& [name, info] : namespaces) inputs_.namespaces.push_back(std::move(*info));
+  }
+
+  const policy::EngineInputs& inputs() const { return inputs_; }
+  /// Null if there is none. `name`: "namespace/pod".
+  const model::Endpoint* find(std::string_view name) const {
+    const auto found = by_name_.find(std::string(name));
+    return found == by_name_.end() ? nullptr : found->second;
+  }
+
+ private:
+  void add_pod(const std::string& name, const cluster::Pod& pod) {
+    model::Endpoint& endpoint = endpoints_.emplace_back();
+    endpoint.type = model::EndpointType::kWorkload;
+    endpoint.namespace_name = pod.meta.namespace_name;
+    endpoint.name = pod.meta.name;
+    endpoint.group = &group_;
+    endpoint.labels = &pod.meta.labels;
+    endpoint.ips = pod.ips;
+    endpoint.named_ports = pod.named_ports;
+    endpoint.service_account = pod.service_account;
+    endpoint.node = pod.node;
+    endpoint.host_network = pod.host_network;
+    endpoint.pod_index = static_cast<std::int32_t>(endpoints_.size()) - 1;
+    inputs_.pods.push_back(&endpoint);
+    by_name_.emplace(name, &endpoint);
+  }
+
+  cluster::ClusterObjects objects_;
+  model::EndpointGroup group_;
+  std::deque<model::Endpoint> endpoints_;
+  policy::EngineInputs inputs_;
+  std::unordered_map<std::string, const model::Endpoint*> by_name_;
+};
+
+/// One end of a query: a pod or an address.
+struct End {
+  const model::Endpoint* pod = nullptr;
+  IpAddress ip;
+};
+
+Result<End> read_end(const PolicyCluster& cluster, Object query, const char* field) {
+  std::string_view text;
+  if (query[field].get(text) != simdjson::SUCCESS) {
+    return invalid_argument("\"" + std::string(field) + "\" is missing or no string");
+  }
+  if (text.find('/') != std::string_view::npos) {
+    const model::Endpoint* pod = cluster.find(text);
+    if (pod == nullptr) return Error{ErrorCode::kNotFound, "no pod " + std::string(text) + " in the manifests"};
+    return End{pod, {}};
+  }
+  auto ip = IpAddress::parse(text);
+  if (!ip.ok()) {
+    return invalid_argument("\"" + std::string(field) + "\": '" + std::string(text) +
+                            "' is neither namespace/pod nor an address");
+  }
+  return End{nullptr, ip.value()};
+}
+
+/// A number from 0 to `max`; std::nullopt if it is missing or null.
+Result<std::optional<std::uint16_t>> read_number(Object query, const char* field, std::uint16_t max) {
+  const auto element = query[field];
+  if (element.error() != simdjson::SUCCESS || element.is_null()) return std::optional<std::uint16_t>();
+  std::uint64_t value = 0;
+  if (element.get(value) != simdjson::SUCCESS || value > max) {
+    return invalid_argument("\"" + std::string(field) + "\" is not a number from 0 to " + std::to_string(max));
+  }
+  return std::optional<std::uint16_t>(static_cast<std::uint16_t>(value));
+}
+
+/// The addresses that two pods, or a pod and an address, would use with each other: the first of one family.
+void choose_addresses(End& source, End& dest) {
+  const auto addresses = [](const End& end) { return end.pod != nullptr ? end.pod->ips : std::vector{end.ip}; };
+  const std::vector<IpAddress> sources = addresses(source), dests = addresses(dest);
+  if (!sources.empty()) source.ip = sources[0];
+  if (!dests.empty()) dest.ip = dests[0];
+  for (const IpAddress& from : sources) {
+    for (const IpAddress& to : dests) {
+      if (from.is_v4() != to.is_v4()) continue;
+      source.ip = from;
+      dest.ip = to;
+      return;
+    }
+  }
+}
+
+Result<policy::Query> read_query(const PolicyCluster& cluster, Object object) {
+  TRY_ASSIGN(End source, read_end(cluster, object, "src"));
+  TRY_ASSIGN(End dest, read_end(cluster, object, "dst"));
+  choose_addresses(source, dest);
+  policy::Query query{source.pod, dest.pod, source.ip, dest.ip, 0, 0, 0};
+
+  std::string_view protocol_text;
+  if (object["protocol"].get(protocol_text) != simdjson::SUCCESS) {
+    return invalid_argument("\"protocol\" is missing or no string");
+  }
+  const int protocol = model::parse_protocol(protocol_text);
+  if (protocol < 0) return invalid_argument("\"protocol\": '" + std::string(protocol_text) + "' is not known");
+  query.protocol = static_cast<std::uint8_t>(protocol);
+  TRY_ASSIGN(const auto port, read_number(object, "port", 65'535));
+  TRY_ASSIGN(const auto source_port, read_number(object, "srcPort", 65'535));
+  TRY_ASSIGN(const auto icmp_type, read_number(object, "icmpType", 255));
+  TRY_ASSIGN(const auto icmp_code, read_number(object, "icmpCode", 255));
+  query.source_port = source_port.value_or(0);
+  if (protocol == model::kProtoIcmp || protocol == model::kProtoIcmp6) {
+    query.dest_port = static_cast<std::uint16_t>(icmp_type.value_or(0) << 8 | icmp_code.value_or(0));
+    return query;
+  }
+  const bool has_ports = protocol == model::kProtoTcp || protocol == model::kProtoUdp || protocol == model::kProtoSctp;
+  if (has_ports && !port) return invalid_argument("\"port\" is missing");
+  query.dest_port = port.value_or(0);
+  return query;
+}
+
+/// The members of the query but those that the answer sets, with a comma after each.
+void append_members(Object query, std::string& out) {
+  for (const auto [key, value] : query) {
+    if (key == "allowed" || key == "egress" || key == "ingress" || key == "error") continue;
+    json::append_string(out, key);
+    out += ':';
+    out += simdjson::minify(value);
+    out += ',';
+  }
+}
+
+void append_side(std::string& out, const policy::SideVerdict& side) {
+  if (!side.managed) {
+    out += "null";
+    return;
+  }
+  const auto append_trace = [&](const model::PolicyTrace& trace) {
+    out += '[';
+    for (const std::string& entry : trace.entries) {
+      if (&entry != trace.entries.data()) out += ',';
+      json::append_string(out, entry);
+    }
+    out += ']';
+  };
+  out += R"({"action":")";
+  out += model::to_string(side.action);
+  out += R"(","enforced_policies":)";
+  append_trace(*side.enforced);
+  out += R"(,"pending_policies":)";
+  append_trace(*side.pending);
+  out += '}';
+}
+
+void append_error(std::string& out, std::string_view message) {
+  out += R"("error":)";
+  json::append_string(out, message);
+  out += "}\n";
+}
+
+}  // namespace
+
+struct PolicyEval::Impl {
+  explicit Impl(cluster::ClusterObjects objects) : cluster(std::move(objects)) {}
+
+  PolicyCluster cluster;
+  std::unique_ptr<policy::Engine> engine;
+  simdjson::dom::parser parser;
+};
+
+PolicyEval::PolicyEval(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+PolicyEval::PolicyEval(PolicyEval&&) noexcept = default;
+PolicyEval& PolicyEval::operator=(PolicyEval&&) noexcept = default;
+PolicyEval::~PolicyEval() = default;
+
+Result<PolicyEval> PolicyEval::create(cluster::ClusterObjects objects, const policy::EngineOptions& options) {
+  auto impl = std::make_unique<Impl>(std::move(objects));
+  TRY_ASSIGN(impl->engine, policy::Engine::create(options, impl->cluster.inputs()));
+  return PolicyEval(std::move(impl));
+}
+
+bool PolicyEval::answer(std::string_view line, std::uint64_t line_number, std::string& out) {
+  const std::string where = "line " + std::to_string(line_number) + ": ";
+  Object object;
+  const auto error = impl_->parser.parse(line.data(), line.size()).get(object);
+  out += '{';
+  if (error != simdjson::SUCCESS) {
+    append_error(out, where + "not a JSON object: " + simdjson::error_message(error));
+    return false;
+  }
+  append_members(object, out);
+  auto query = read_query(impl_->cluster, object);
+  if (!query.ok()) {
+    const bool unknown = query.error().code == ErrorCode::kNotFound;
+    append_error(out, unknown ? query.error().message : where + query.error().message);
+    return false;
+  }
+  const policy::Verdict verdict = impl_->engine->evaluate(query.value());
+  out += verdict.allowed() ? R"("allowed":true,"egress":)" : R"("allowed":false,"egress":)";
+  append_side(out, verdict.egress);
+  out += R"(,"ingress":)";
+  append_side(out, verdict.ingress);
+  out += "}\n";
+  return true;
+}
+
+}  // namespace weir::app
