@@ -2,14 +2,12 @@
 
 #include <simdjson.h>
 
-#include <deque>
-#include <map>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/json.h"
+#include "cluster/ledger.h"
 #include "model/connection.h"
 #include "model/protocol.h"
 
@@ -18,54 +16,13 @@ namespace {
 
 using Object = simdjson::dom::object;
 
-/// The pods and policies of the manifests, as the engine wants them.
-class PolicyCluster {
- public:
-  explicit PolicyCluster(cluster::ClusterObjects objects) : objects_(std::move(objects)) {
-    // Of objects with one name the later counts.
-    std::map<std::string, const cluster::Pod*> pods;
-    for (const cluster::Pod& pod : objects_.pods) pods[pod.meta.namespace_name + "/" + pod.meta.name] = &pod;
-    for (const auto& [name, pod] : pods) add_pod(name, *pod);
-    std::map<std::pair<std::string, std::string>, model::NetworkPolicy*> policies;
-    for (model::NetworkPolicy& policy : objects_.network_policies)
-      policies[{policy.namespace_name, policy.name}] = &policy;
-    for (const auto& [name, policy] : policies) inputs_.network_policies.push_back(std::move(*policy));
-    std::map<std::string, model::NamespaceInfo*> namespaces;
-    for (model::NamespaceInfo& info : objects_.namespaces) namespaces[info.name] = &info;
-    for (const auto& [name, info] : namespaces) inputs_.namespaces.push_back(std::move(*info));
-  }
-
-  const policy::EngineInputs& inputs() const { return inputs_; }
-  /// Null if there is none. `name`: "namespace/pod".
-  const model::Endpoint* find(std::string_view name) const {
-    const auto found = by_name_.find(std::string(name));
-    return found == by_name_.end() ? nullptr : found->second;
-  }
-
- private:
-  void add_pod(const std::string& name, const cluster::Pod& pod) {
-    model::Endpoint& endpoint = endpoints_.emplace_back();
-    endpoint.type = model::EndpointType::kWorkload;
-    endpoint.namespace_name = pod.meta.namespace_name;
-    endpoint.name = pod.meta.name;
-    endpoint.group = &group_;
-    endpoint.labels = &pod.meta.labels;
-    endpoint.ips = pod.ips;
-    endpoint.named_ports = pod.named_ports;
-    endpoint.service_account = pod.service_account;
-    endpoint.node = pod.node;
-    endpoint.host_network = pod.host_network;
-    endpoint.pod_index = static_cast<std::int32_t>(endpoints_.size()) - 1;
-    inputs_.pods.push_back(&endpoint);
-    by_name_.emplace(name, &endpoint);
-  }
-
-  cluster::ClusterObjects objects_;
-  model::EndpointGroup group_;
-  std::deque<model::Endpoint> endpoints_;
-  policy::EngineInputs inputs_;
-  std::unordered_map<std::string, const model::Endpoint*> by_name_;
-};
+policy::EngineInputs engine_inputs(const cluster::Ledger& ledger) {
+  policy::EngineInputs inputs;
+  inputs.namespaces.assign(ledger.namespaces().begin(), ledger.namespaces().end());
+  inputs.pods.assign(ledger.pods().begin(), ledger.pods().end());
+  inputs.network_policies.assign(ledger.network_policies().begin(), ledger.network_policies().end());
+  return inputs;
+}
 
 /// One end of a query: a pod or an address.
 struct End {
@@ -73,13 +30,13 @@ struct End {
   IpAddress ip;
 };
 
-Result<End> read_end(const PolicyCluster& cluster, Object query, const char* field) {
+Result<End> read_end(const cluster::Ledger& ledger, Object query, const char* field) {
   std::string_view text;
   if (query[field].get(text) != simdjson::SUCCESS) {
     return invalid_argument("\"" + std::string(field) + "\" is missing or no string");
   }
-  if (text.find('/') != std::string_view::npos) {
-    const model::Endpoint* pod = cluster.find(text);
+  if (const std::size_t slash = text.find('/'); slash != std::string_view::npos) {
+    const model::Endpoint* pod = ledger.pod_named(text.substr(0, slash), text.substr(slash + 1));
     if (pod == nullptr) return Error{ErrorCode::kNotFound, "no pod " + std::string(text) + " in the manifests"};
     return End{pod, {}};
   }
@@ -118,9 +75,9 @@ void choose_addresses(End& source, End& dest) {
   }
 }
 
-Result<policy::Query> read_query(const PolicyCluster& cluster, Object object) {
-  TRY_ASSIGN(End source, read_end(cluster, object, "src"));
-  TRY_ASSIGN(End dest, read_end(cluster, object, "dst"));
+Result<policy::Query> read_query(const cluster::Ledger& ledger, Object object) {
+  TRY_ASSIGN(End source, read_end(ledger, object, "src"));
+  TRY_ASSIGN(End dest, read_end(ledger, object, "dst"));
   choose_addresses(source, dest);
   policy::Query query{source.pod, dest.pod, source.ip, dest.ip, 0, 0, 0};
 
@@ -188,9 +145,9 @@ void append_error(std::string& out, std::string_view message) {
 }  // namespace
 
 struct PolicyEval::Impl {
-  explicit Impl(cluster::ClusterObjects objects) : cluster(std::move(objects)) {}
+  explicit Impl(cluster::ClusterObjects objects) : ledger(std::move(objects)) {}
 
-  PolicyCluster cluster;
+  cluster::Ledger ledger;
   std::unique_ptr<policy::Engine> engine;
   simdjson::dom::parser parser;
 };
@@ -202,7 +159,7 @@ PolicyEval::~PolicyEval() = default;
 
 Result<PolicyEval> PolicyEval::create(cluster::ClusterObjects objects, const policy::EngineOptions& options) {
   auto impl = std::make_unique<Impl>(std::move(objects));
-  TRY_ASSIGN(impl->engine, policy::Engine::create(options, impl->cluster.inputs()));
+  TRY_ASSIGN(impl->engine, policy::Engine::create(options, engine_inputs(impl->ledger)));
   return PolicyEval(std::move(impl));
 }
 
@@ -216,7 +173,7 @@ bool PolicyEval::answer(std::string_view line, std::uint64_t line_number, std::s
     return false;
   }
   append_members(object, out);
-  auto query = read_query(impl_->cluster, object);
+  auto query = read_query(impl_->ledger, object);
   if (!query.ok()) {
     const bool unknown = query.error().code == ErrorCode::kNotFound;
     append_error(out, unknown ? query.error().message : where + query.error().message);
