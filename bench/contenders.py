@@ -9,14 +9,7 @@ import subprocess
 APT_PEERS = {"softflowd": "softflowd", "argus": "argus-server", "racount": "argus-client", "nfpcapd": "nfdump",
              "suricata": "suricata (bookworm-backports)"}
 
-SURICATA_CONFIG = """%YAML 1.1
----
-default-log-dir: .
-stats: {enabled: no}
-outputs:
-  - eve-log: {enabled: yes, filetype: regular, filename: eve.json, types: [flow]}
-app-layer: {protocols: {}}
-"""
+SURICATA_CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "suricata.yaml")
 
 
 class Mismatch(RuntimeError):
@@ -104,9 +97,8 @@ class Suricata(Contender):
     name, needs = "suricata (eve flow JSON)", ("suricata",)
 
     def argv(self) -> list:
-        with open(self.out("suricata.yaml"), "w", encoding="utf-8") as file:
-            file.write(SURICATA_CONFIG)
-        return ["suricata", "-c", self.out("suricata.yaml"), "-r", self.capture, "-l", self.work, "--runmode", "single", "-k", "none", "-S", "/dev/null"]
+        return ["suricata", "-c", SURICATA_CONFIG, "-r", self.capture, "-l", self.work, "--runmode", "single", "-k", "none",
+                "-S", "/dev/null"]
 
     def check(self, output: str) -> None:
         with open(self.out("eve.json"), "rb") as file:
