@@ -67,6 +67,7 @@ std::size_t PcapReader::read_records(std::span<packet::PacketView> out) {
   bool stopped = false;
   std::uint32_t captured = 0;
   for (; count < out.size(); ++count) {
+    prefetched_ = prefetch(bytes_, static_cast<std::size_t>(at - bytes_.data()), prefetched_);
     const auto left = static_cast<std::size_t>(end - at);
     if (left < header) {
       stopped = true;

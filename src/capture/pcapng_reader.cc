@@ -57,6 +57,7 @@ bool PcapngReader::fail(std::string what) {
 /// False at the end of the file, or at damage.
 bool PcapngReader::next_block(Block& out) {
   block_at_ = at_;
+  prefetched_ = prefetch(bytes_, at_, prefetched_);
   const std::size_t left = bytes_.size() - at_;
   if (left == 0) return false;
   if (left < kBlockHead + kBlockTail) return fail("the file ends inside a block header");

@@ -33,21 +33,6 @@ Layer ip_tunnel(const IpHeader& ip) {
   }
 }
 
-std::uint16_t maximum_segment_size(const std::uint8_t* options, std::uint32_t size) {
-  constexpr std::uint8_t kEnd = 0, kNoOperation = 1, kMss = 2;
-  for (std::uint32_t at = 0; at < size;) {
-    if (options[at] == kEnd) break;
-    if (options[at] == kNoOperation) {
-      ++at;
-      continue;
-    }
-    if (at + 2 > size || options[at + 1] < 2 || at + options[at + 1] > size) break;
-    if (options[at] == kMss && options[at + 1] == 4) return load_be16(options + at + 2);
-    at += options[at + 1];
-  }
-  return 0;
-}
-
 void set_payload(const Layer& payload, DecodedPacket& out) {
   out.payload = payload.data;
   out.payload_captured = payload.captured;
@@ -97,6 +82,21 @@ void read_icmp_error(const Layer& l, bool v6, DecodedPacket& out) {
 
 }  // namespace
 
+std::uint16_t maximum_segment_size(const std::uint8_t* options, std::uint32_t size) {
+  constexpr std::uint8_t kEnd = 0, kNoOperation = 1, kMss = 2;
+  for (std::uint32_t at = 0; at < size;) {
+    if (options[at] == kEnd) break;
+    if (options[at] == kNoOperation) {
+      ++at;
+      continue;
+    }
+    if (at + 2 > size || options[at + 1] < 2 || at + options[at + 1] > size) break;
+    if (options[at] == kMss && options[at + 1] == 4) return load_be16(options + at + 2);
+    at += options[at + 1];
+  }
+  return 0;
+}
+
 const char* to_string(DecodeStatus status) {
   switch (status) {
     case DecodeStatus::kOk:
@@ -109,6 +109,8 @@ const char* to_string(DecodeStatus status) {
       return "truncated";
     case DecodeStatus::kMalformed:
       return "malformed";
+    case DecodeStatus::kTunnelFragment:
+      return "tunnel_fragment";
   }
   return "";
 }
@@ -120,24 +122,25 @@ Decoder::Decoder(Options options) : options_(std::move(options)) {
   std::copy(options_.vxlan_ports.begin(), options_.vxlan_ports.end(), tunnel_ports_.end() - kMaxVxlanPorts);
 }
 
-/// Fragments of one datagram belong to one connection. False for one whose first fragment is unknown.
-bool Decoder::assign_fragment(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& out) {
+/// Fragments of one datagram belong to one connection.
+void Decoder::assign_fragment(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& out, Notes& notes) {
   out.fragment = true;
   out.later_fragment = ip.later_fragment();
   out.more_fragments = ip.more_fragments;
   out.fragment_offset = ip.fragment_offset;
   out.fragment_id = ip.fragment_id;
-  const FragmentKey key{ip.source, ip.dest, ip.fragment_id, ip.fragment_protocol};
+  const FragmentKey key = ip.fragment_key();
   if (!out.later_fragment) {
-    fragments_.remember(key, {out.tuple.source_port, out.tuple.dest_port, out.tuple.protocol}, time_ns);
-    return true;
+    fragments_.remember(key, {out.tuple.source_port, out.tuple.dest_port, out.tuple.protocol, false}, time_ns);
+    return;
   }
   const FragmentPorts* first = fragments_.find(key, time_ns);
-  if (first == nullptr) return false;
+  notes.orphan = first == nullptr;
+  if (first == nullptr) return;
+  notes.in_tunnel = first->tunnel;
   out.tuple.source_port = first->source_port;
   out.tuple.dest_port = first->dest_port;
   out.tuple.protocol = first->protocol;
-  return true;
 }
 
 /// Fills `out` from one IP header and what follows it; the layer inside if it is a tunnel.
@@ -147,7 +150,7 @@ Layer Decoder::meter(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& ou
   out.time_ns = time_ns;
   out.ip_bytes = ip.ip_bytes;
   notes.unreadable = !read_tuple(ip, out.tuple);
-  if (ip.fragment) notes.orphan = !assign_fragment(ip, time_ns, out);
+  if (ip.fragment) assign_fragment(ip, time_ns, out, notes);
   if (out.later_fragment) {
     set_payload(ip.payload, out);
     return {};
@@ -174,6 +177,7 @@ DecodeStatus Decoder::decode_any(const PacketView& view, DecodedPacket& out) {
   Layer layer = first_layer(view);
   DecodeStatus status = knows_link_type(view.link_type) ? DecodeStatus::kNotIp : DecodeStatus::kUnknownLinkType;
   Notes notes;
+  IpHeader ip;
   int ip_headers = 0;
   for (int i = 0; i < kMaxLayers && layer.kind != LayerKind::kNone; ++i) {
     if (!is_ip(layer.kind)) {
@@ -181,23 +185,27 @@ DecodeStatus Decoder::decode_any(const PacketView& view, DecodedPacket& out) {
       layer = next_layer(layer);
       continue;
     }
-    IpHeader ip;
-    const DecodeStatus read = read_ip_header(layer, ip);
+    IpHeader inner;
+    const DecodeStatus read = read_ip_header(layer, inner);
     // What a tunnel carries and is no IP leaves the header before it to be metered.
     if (read != DecodeStatus::kOk && ip_headers > 0) break;
     status = read;
     if (read != DecodeStatus::kOk) break;
+    if (ip_headers > 0 && ip.fragment) {
+      fragments_.remember(ip.fragment_key(), {0, 0, ip.protocol, true}, view.time_ns);
+    }
+    ip = inner;
     ++ip_headers;
     layer = meter(ip, view.time_ns, out, notes);
     if (options_.outer) break;
   }
+  if (notes.in_tunnel) status = DecodeStatus::kTunnelFragment;
   ++stats_.frames[static_cast<std::size_t>(status)];
+  if (status != DecodeStatus::kOk) return status;
   stats_.tunnelled += ip_headers > 1;
-  if (status == DecodeStatus::kOk) {
-    stats_.later_fragments += out.later_fragment;
-    stats_.orphan_fragments += notes.orphan;
-    stats_.transport_unreadable += notes.unreadable;
-  }
+  stats_.later_fragments += out.later_fragment;
+  stats_.orphan_fragments += notes.orphan;
+  stats_.transport_unreadable += notes.unreadable;
   return status;
 }
 

@@ -18,9 +18,10 @@ enum class DecodeStatus : std::uint8_t {
   kUnknownLinkType,  ///< the capture's link type is none that we read
   kTruncated,        ///< the capture ends before the IP header does
   kMalformed,        ///< the IP header cannot be one: version, header length, total length
+  kTunnelFragment,   ///< not the first fragment of a tunnel packet: the inner IP header in the first counted its bytes
 };
-inline constexpr std::size_t kDecodeStatuses = 5;
-/// "ok", "not_ip", "unknown_link_type", "truncated", "malformed": the reason in counters.
+inline constexpr std::size_t kDecodeStatuses = 6;
+/// "ok", "not_ip", "unknown_link_type", "truncated", "malformed", "tunnel_fragment": the reason in counters.
 const char* to_string(DecodeStatus status);
 
 struct DecodeStats {
@@ -33,6 +34,9 @@ struct DecodeStats {
   std::uint64_t transport_unreadable =
       0;  ///< TCP, UDP, SCTP, … header truncated or malformed; ports 0 where not captured
 };
+
+/// Of TCP options (RFC 9293 3.1); 0 if there is none.
+std::uint16_t maximum_segment_size(const std::uint8_t* options, std::uint32_t size);
 
 struct IpHeader;
 struct Layer;
@@ -81,13 +85,14 @@ class Decoder {
     for (const std::uint16_t port : tunnel_ports_) hit |= port == source || port == dest;
     return hit;
   }
-  /// Of the packet that is decoded, for the counters.
+  /// Of the IP header that was metered last.
   struct Notes {
     bool orphan = false;
     bool unreadable = false;
+    bool in_tunnel = false;
   };
   Layer meter(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& out, Notes& notes);
-  bool assign_fragment(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& out);
+  void assign_fragment(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& out, Notes& notes);
 
   Options options_;
   /// UDP ports that only decode_any() may judge; unused places hold 0.
@@ -139,15 +144,14 @@ inline bool Decoder::plain_tcp(const std::uint8_t* tcp, std::uint32_t wire, std:
                                DecodedPacket& out) const {
   if (captured < 20) return false;
   const std::uint32_t header = (tcp[12] >> 4) * 4u;
-  // Only a SYN has an option that we read.
-  if (header < 20 || header > captured || (tcp[13] & kTcpSyn) != 0) return false;
+  if (header < 20 || header > captured) return false;
   out.tuple.source_port = load_be16(tcp);
   out.tuple.dest_port = load_be16(tcp + 2);
   out.tcp_seq = load_be32(tcp + 4);
   out.tcp_ack = load_be32(tcp + 8);
   out.tcp_flags = tcp[13];
   out.tcp_window = load_be16(tcp + 14);
-  out.tcp_mss = 0;
+  out.tcp_mss = (tcp[13] & kTcpSyn) != 0 ? maximum_segment_size(tcp + 20, header - 20) : 0;
   out.tcp_valid = true;
   out.payload = tcp + header;
   out.payload_captured = captured - header;

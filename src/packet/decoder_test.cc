@@ -376,13 +376,33 @@ TEST(Decoder, GivesIpv6FragmentsTheTransportBehindTheirExtensionHeaders) {
   EXPECT_EQ(p.fragment_offset, 24);
 }
 
+TEST(Decoder, LeavesOutLaterFragmentsOfATunnelThatItLookedInto) {
+  const Bytes message = udp(7777, 4789, join({hex("08000000 00000100"), ethernet(0x0800, kUdp4)}));
+  const auto piece = [&](std::size_t from, std::size_t to, bool more) {
+    const Bytes bytes(message.begin() + static_cast<long>(from), message.begin() + static_cast<long>(to));
+    return ethernet(0x0800, ipv4(17, "192.0.2.1", "192.0.2.2", bytes,
+                                 {.more_fragments = more, .offset = static_cast<std::uint16_t>(from)}));
+  };
+  const Bytes first = piece(0, 56, true), last = piece(56, message.size(), false);
+  Decoder inner, outer({.outer = true, .vxlan_ports = {}});
+  DecodedPacket p;
+  DecodeStatus status = inner.decode(view_of(first), p);
+  EXPECT_EQ(text_of(status, p), kUdp4Text);
+  EXPECT_EQ(inner.decode(view_of(last), p), DecodeStatus::kTunnelFragment);
+
+  status = outer.decode(view_of(first), p);
+  EXPECT_EQ(text_of(status, p), "udp 192.0.2.1:7777 > 192.0.2.2:4789 76");
+  status = outer.decode(view_of(last), p);
+  EXPECT_EQ(text_of(status, p), "udp 192.0.2.1:7777 > 192.0.2.2:4789 26");
+}
+
 TEST(Decoder, CountsFramesByStatus) {
   Decoder decoder;
   DecodedPacket p;
   const Bytes arp = ethernet(0x0806, Bytes(28)), good = ethernet(0x0800, kUdp4);
   const Bytes tunnel = ethernet(0x0800, ipv4(4, "192.0.2.1", "192.0.2.2", kUdp4));
   for (const Bytes* frame : {&arp, &good, &good, &tunnel}) (void)decoder.decode(view_of(*frame), p);
-  EXPECT_EQ(decoder.stats().frames, (std::array<std::uint64_t, kDecodeStatuses>{3, 1, 0, 0, 0}));
+  EXPECT_EQ(decoder.stats().frames, (std::array<std::uint64_t, kDecodeStatuses>{3, 1, 0, 0, 0, 0}));
   EXPECT_EQ(decoder.stats().tunnelled, 1u);
 }
 

@@ -28,6 +28,8 @@ class PcapReader {
 
   std::span<const std::uint8_t> bytes_;
   std::size_t at_ = 0;
+  /// The bytes before this are in the cache, or on their way.
+  std::size_t prefetched_ = 0;
   std::optional<Damage> damage_;
   std::uint16_t link_type_ = 0;
   /// Nanoseconds in a unit of the fraction of a second.

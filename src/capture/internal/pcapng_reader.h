@@ -58,6 +58,8 @@ class PcapngReader {
   /// Of the block that is being read, and of the next.
   std::size_t block_at_ = 0;
   std::size_t at_ = 0;
+  /// The bytes before this are in the cache, or on their way.
+  std::size_t prefetched_ = 0;
   bool swapped_ = false;
   std::vector<Interface> interfaces_;
   std::int64_t newest_ns_ = 0;

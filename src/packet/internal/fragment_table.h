@@ -25,6 +25,8 @@ struct FragmentPorts {
   std::uint16_t dest_port = 0;
   /// The transport, where extension headers stand between it and FragmentKey::protocol.
   std::uint8_t protocol = 0;
+  /// The datagram is a tunnel whose inner IP header was in the first fragment, and is metered there.
+  bool tunnel = false;
 };
 
 /// Remembers the ports of first fragments for the later ones, which have none.

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "packet/decoder.h"
+#include "packet/internal/fragment_table.h"
 #include "packet/internal/layer.h"
 
 namespace weir::packet {
@@ -25,6 +26,7 @@ struct IpHeader {
   std::uint8_t fragment_protocol = 0;
 
   bool later_fragment() const { return fragment && fragment_offset != 0; }
+  FragmentKey fragment_key() const { return {source, dest, fragment_id, fragment_protocol}; }
 };
 
 /// Reads the header at `layer` (kIp, kIpv4 or kIpv6). `out` is whole if kOk.
