@@ -69,15 +69,17 @@ bool read_udp(const Layer& l, DecodedPacket& out) {
   return true;
 }
 
-/// RFC 792, RFC 4443 2.1: an error quotes the packet that it is about.
-void read_icmp_error(const Layer& l, bool v6, DecodedPacket& out) {
+/// RFC 792, RFC 4443: a reply answers a request; an error quotes the packet that it is about.
+void read_icmp(const Layer& l, bool v6, DecodedPacket& out) {
   if (l.captured < 8) return;
-  const std::uint8_t type = l.data[0];
+  const std::uint8_t type = l.data[0], code = l.data[1];
+  out.icmp_reply = v6 ? type == 129 : type == 0 || type == 14 || type == 16 || type == 18;
   const bool error = v6 ? type >= 1 && type <= 4 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
   IpHeader quoted;
   if (!error || read_ip_header(l.after(8, v6 ? LayerKind::kIpv6 : LayerKind::kIpv4), quoted) != DecodeStatus::kOk)
     return;
   out.icmp_error = read_tuple(quoted, out.quoted);
+  out.icmp_unreachable = out.icmp_error && (v6 ? type == 1 : type == 3 && code != 4);
 }
 
 }  // namespace
@@ -166,7 +168,7 @@ Layer Decoder::meter(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& ou
                         out.tuple.source_port, out.tuple.dest_port, options_.vxlan_ports);
     case model::kProtoIcmp:
     case model::kProtoIcmp6:
-      read_icmp_error(ip.payload, ip.protocol == model::kProtoIcmp6, out);
+      read_icmp(ip.payload, ip.protocol == model::kProtoIcmp6, out);
       return {};
     default:
       return ip_tunnel(ip);

@@ -133,7 +133,7 @@ inline bool Decoder::decode_plain(const PacketView& view, DecodedPacket& out) co
   }
   if (out.ip_bytes > wire || out.ip_bytes < header + kUdp) return false;
   out.time_ns = view.time_ns;
-  out.later_fragment = out.fragment = out.icmp_error = false;
+  out.later_fragment = out.fragment = out.icmp_error = out.icmp_unreachable = out.icmp_reply = false;
   const std::uint32_t l4_wire = out.ip_bytes - header, l4_captured = std::min(l4_wire, captured - header);
   if (out.tuple.protocol == model::kProtoTcp) return plain_tcp(ip + header, l4_wire, l4_captured, out);
   if (out.tuple.protocol == model::kProtoUdp) return plain_udp(ip + header, l4_wire, l4_captured, out);

@@ -264,6 +264,7 @@ TEST(Decoder, GivesIcmpThePortsOfItsRequest) {
     EXPECT_EQ(p.tuple.source_port, c.source_port);
     EXPECT_EQ(p.tuple.dest_port, c.dest_port);
     EXPECT_FALSE(p.icmp_error);
+    EXPECT_EQ(p.icmp_reply, std::string(c.name).find("reply") != std::string::npos);
   }
 }
 
@@ -274,6 +275,7 @@ TEST(Decoder, ReadsWhatAnIcmpErrorQuotes) {
   DecodedPacket p;
   ASSERT_EQ(decoder.decode(view_of(frame), p), DecodeStatus::kOk);
   ASSERT_TRUE(p.icmp_error);
+  EXPECT_TRUE(p.icmp_unreachable);
   EXPECT_EQ(p.quoted.source.to_string(), "10.0.0.1");
   EXPECT_EQ(p.quoted.dest.to_string(), "10.0.0.9");
   EXPECT_EQ(p.quoted.source_port, 1000);
@@ -288,6 +290,7 @@ TEST(Decoder, ReadsWhatAnIcmpErrorQuotes) {
   const Bytes too_big = ethernet(0x86DD, ipv6(58, "2001:db8::f", "2001:db8::1", icmp(2, 0, 1280, kTcp6)));
   ASSERT_EQ(decoder.decode(view_of(too_big), p), DecodeStatus::kOk);
   EXPECT_TRUE(p.icmp_error);
+  EXPECT_FALSE(p.icmp_unreachable);
   EXPECT_EQ(p.quoted.dest_port, 80);
 }
 

@@ -38,6 +38,10 @@ struct DecodedPacket {
   bool fragment = false;
   /// An ICMP error; `quoted` is the tuple of the packet that it quotes, as that packet was sent.
   bool icmp_error = false;
+  /// An ICMP error that says the quoted packet's destination cannot be reached (not: fragmentation needed).
+  bool icmp_unreachable = false;
+  /// An ICMP echo, timestamp, information or mask reply: its tuple has the request's ports, its own source and dest.
+  bool icmp_reply = false;
   /// The TCP header was captured whole: seq, ack, window and options are valid.
   bool tcp_valid = false;
   /// Only if `fragment`: more fragments follow this one.
