@@ -1,0 +1,290 @@
+#include "meter/dns_inspector.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::meter {
+namespace {
+
+constexpr std::size_t kMinMessage = 12;
+/// Different questions under one id between the same ends: no real client has more than a few.
+constexpr std::size_t kMaxQuestionsPerKey = 64;
+
+bool same_name(const std::string& a, const std::string& b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool same_question(const packet::DnsQuestion& a, const packet::DnsQuestion& b) {
+  return a.type == b.type && a.qclass == b.qclass && same_name(a.name, b.name);
+}
+
+/// Cuts one direction of a TCP connection into messages (RFC 1035 4.2.2: a 2-byte length before each).
+class Frames {
+ public:
+  /// Looks for a frame at the start of the next segments: after a gap, and when the stream's start was not seen.
+  void lose() {
+    lost_ = true;
+    std::vector<std::uint8_t>().swap(buffer_);
+  }
+
+  template <typename OnMessage>
+  void feed(std::span<const std::uint8_t> bytes, OnMessage&& on_message) {
+    if (lost_) {
+      if (bytes.size() < 2 || length(bytes) < kMinMessage || length(bytes) + std::size_t{2} > bytes.size()) return;
+      lost_ = false;
+    }
+    while (!bytes.empty() && !lost_) {
+      if (buffer_.empty() && bytes.size() >= 2 && bytes.size() >= length(bytes) + std::size_t{2}) {
+        take(bytes.subspan(2, length(bytes)), on_message);
+        bytes = bytes.subspan(length(bytes) + std::size_t{2});
+        continue;
+      }
+      const std::size_t wanted = buffer_.size() < 2 ? 2 : length(buffer_) + std::size_t{2};
+      const std::size_t taken = std::min(bytes.size(), wanted - buffer_.size());
+      buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken));
+      bytes = bytes.subspan(taken);
+      if (buffer_.size() < 2 || buffer_.size() < length(buffer_) + std::size_t{2}) continue;
+      const std::vector<std::uint8_t> whole = std::exchange(buffer_, {});
+      take(std::span(whole).subspan(2), on_message);
+    }
+  }
+
+ private:
+  static std::uint16_t length(std::span<const std::uint8_t> bytes) {
+    return static_cast<std::uint16_t>(bytes[0] << 8 | bytes[1]);
+  }
+  template <typename OnMessage>
+  void take(std::span<const std::uint8_t> message, OnMessage&& on_message) {
+    if (message.size() < kMinMessage) return lose();
+    on_message(message);
+  }
+
+  bool lost_ = false;
+  std::vector<std::uint8_t> buffer_;
+};
+
+}  // namespace
+
+struct DnsInspector::TcpConnection {
+  struct Direction {
+    TcpStream stream;
+    Frames frames;
+    bool started = false;
+    /// Sender to receiver.
+    model::Tuple tuple;
+  };
+  Direction directions[2];
+  std::int64_t newest_ns = 0;
+};
+
+struct DnsInspector::TcpSink {
+  DnsInspector& inspector;
+  TcpConnection::Direction& direction;
+  std::int64_t time_ns;
+
+  void deliver(std::span<const std::uint8_t> bytes) {
+    if (!std::exchange(direction.started, true) && !direction.stream.from_start()) direction.frames.lose();
+    direction.frames.feed(bytes, [&](std::span<const std::uint8_t> message) {
+      inspector.on_message(message, direction.tuple, time_ns);
+    });
+  }
+  void gap(std::uint64_t) {
+    direction.started = true;
+    direction.frames.lose();
+  }
+};
+
+DnsInspector::DnsInspector(DnsInspectorOptions options) : options_(options) {}
+DnsInspector::~DnsInspector() = default;
+
+void DnsInspector::on_packet(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
+  if (packet.icmp_error) return;
+  advance(packet.time_ns);
+  if (packet.tuple.protocol == model::kProtoTcp) {
+    if (packet.tcp_valid) on_tcp(packet, slot, forward);
+  } else if (packet.fragment) {
+    const FragmentBuffer::Datagram datagram = fragments_.accept(packet);
+    const bool dns = is_dns_port(datagram.tuple.source_port) || is_dns_port(datagram.tuple.dest_port);
+    if (dns && !datagram.payload.empty()) on_message(datagram.payload, datagram.tuple, packet.time_ns);
+  } else if (packet.payload_bytes > 0) {
+    on_message({packet.payload, std::min(packet.payload_captured, packet.payload_bytes)}, packet.tuple, packet.time_ns);
+  }
+}
+
+void DnsInspector::on_tcp(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
+  if (packet.tuple.source_port != 53 && packet.tuple.dest_port != 53) return;
+  auto found = tcp_.find(slot);
+  if (found != tcp_.end()) {
+    // A slot that was given to another connection before we heard of its end.
+    const TcpConnection::Direction& known = found->second->directions[forward ? 0 : 1];
+    if (!known.tuple.source.is_none() && known.tuple != packet.tuple) {
+      on_connection_end(slot);
+      found = tcp_.end();
+    }
+  }
+  if (found == tcp_.end()) {
+    if (tcp_.size() >= options_.max_tcp_connections) {
+      if (packet.payload_bytes > 0) ++stats_.dropped_tcp_connections;
+      return;
+    }
+    found = tcp_.emplace(slot, std::make_unique<TcpConnection>()).first;
+  }
+  TcpConnection& connection = *found->second;
+  connection.newest_ns = packet.time_ns;
+  TcpConnection::Direction& direction = connection.directions[forward ? 0 : 1];
+  direction.tuple = packet.tuple;
+  direction.stream.accept(packet, budget_, TcpSink{*this, direction, packet.time_ns});
+}
+
+void DnsInspector::on_connection_end(model::ConnectionSlot slot) {
+  const auto found = tcp_.find(slot);
+  if (found == tcp_.end()) return;
+  end_tcp(*found->second);
+  tcp_.erase(found);
+}
+
+void DnsInspector::end_tcp(TcpConnection& connection) {
+  for (TcpConnection::Direction& direction : connection.directions) {
+    direction.stream.finish(budget_, TcpSink{*this, direction, connection.newest_ns});
+  }
+}
+
+void DnsInspector::on_message(std::span<const std::uint8_t> bytes, const model::Tuple& tuple, std::int64_t time_ns) {
+  const bool unicast = tuple.source_port == 53 || tuple.dest_port == 53;
+  if (!unicast && !options_.multicast) {
+    ++stats_.multicast;
+    return;
+  }
+  const packet::DnsParse parsed = packet::parse_dns(bytes, message_);
+  if (parsed == packet::DnsParse::kNotDns) {
+    ++stats_.not_dns;
+    return;
+  }
+  if (parsed == packet::DnsParse::kMalformed) ++stats_.malformed;
+  Key key{tuple.source, tuple.dest, tuple.source_port, tuple.dest_port, message_.id, tuple.protocol};
+  if (message_.response) {
+    std::swap(key.client, key.server);
+    std::swap(key.client_port, key.server_port);
+    ++stats_.responses;
+    on_response(key, time_ns);
+  } else {
+    ++stats_.queries;
+    if (unicast) on_query(key, time_ns);
+  }
+}
+
+void DnsInspector::on_query(const Key& key, std::int64_t time_ns) {
+  if (message_.questions.empty() || message_.questions.front().name.empty()) {
+    ++stats_.no_question;
+    return;
+  }
+  packet::DnsQuestion& question = message_.questions.front();
+  std::vector<Pending>& waiting = pending_[key];
+  for (Pending& pending : waiting) {
+    if (!same_question(pending.question, question)) continue;
+    pending.newest_ns = time_ns;
+    ++pending.unanswered_sends;
+    return;
+  }
+  if (waiting.size() >= kMaxQuestionsPerKey) {
+    ++stats_.dropped_pending;
+    return;
+  }
+  Pending pending;
+  pending.sequence = next_sequence_++;
+  pending.question = std::move(question);
+  pending.first_ns = pending.newest_ns = time_ns;
+  waiting.push_back(std::move(pending));
+  // Not before what is waiting already, even where the time goes backwards.
+  expiries_.push_back({std::max(time_ns, now_ns_) + options_.timeout_ns, next_sequence_ - 1, key});
+  if (expiries_.size() > options_.max_pending) {
+    ++stats_.dropped_pending;
+    expire_oldest(false);
+  }
+}
+
+void DnsInspector::on_response(const Key& key, std::int64_t time_ns) {
+  model::DnsTransaction done;
+  done.client = key.client;
+  done.server = key.server;
+  done.client_port = key.client_port;
+  done.server_port = key.server_port;
+  done.protocol = key.protocol;
+  done.answer_ns = time_ns;
+  done.rcode = message_.rcode;
+  done.answers = std::move(message_.answers);
+  packet::DnsQuestion question;
+  question.qclass = 0;
+  const bool has_question = !message_.questions.empty() && !message_.questions.front().name.empty();
+  if (!message_.questions.empty()) question = std::move(message_.questions.front());
+  if (const auto found = pending_.find(key); found != pending_.end()) {
+    std::vector<Pending>& waiting = found->second;
+    const auto match = std::find_if(waiting.begin(), waiting.end(), [&](const Pending& pending) {
+      return !has_question || same_question(pending.question, question);
+    });
+    if (match != waiting.end()) {
+      done.query_ns = match->first_ns;
+      if (!has_question) question = match->question;
+      match->answered = true;
+      match->first_ns = match->newest_ns;  // a further answer is that of the newest retry
+      if (--match->unanswered_sends == 0) waiting.erase(match);
+      if (waiting.empty()) pending_.erase(found);
+    }
+  }
+  if (done.query_ns == 0) ++stats_.unpaired_responses;
+  done.qname = std::move(question.name);
+  done.qtype = question.type;
+  done.qclass = question.qclass;
+  finished_.push_back(std::move(done));
+}
+
+void DnsInspector::advance(std::int64_t now_ns) {
+  now_ns_ = std::max(now_ns_, now_ns);
+  while (!expiries_.empty() && expiries_.front().due_ns <= now_ns_) expire_oldest(true);
+}
+
+void DnsInspector::expire_oldest(bool timed_out) {
+  const Expiry expiry = expiries_.front();
+  expiries_.pop_front();
+  const auto found = pending_.find(expiry.key);
+  if (found == pending_.end()) return;
+  std::vector<Pending>& waiting = found->second;
+  const auto match = std::find_if(waiting.begin(), waiting.end(),
+                                  [&](const Pending& pending) { return pending.sequence == expiry.sequence; });
+  if (match == waiting.end()) return;
+  if (timed_out && !match->answered) {
+    ++stats_.timeouts;
+    model::DnsTransaction done;
+    done.client = expiry.key.client;
+    done.server = expiry.key.server;
+    done.client_port = expiry.key.client_port;
+    done.server_port = expiry.key.server_port;
+    done.protocol = expiry.key.protocol;
+    done.query_ns = match->first_ns;
+    done.qname = std::move(match->question.name);
+    done.qtype = match->question.type;
+    done.qclass = match->question.qclass;
+    done.rcode = model::DnsTransaction::kTimeout;
+    finished_.push_back(std::move(done));
+  }
+  waiting.erase(match);
+  if (waiting.empty()) pending_.erase(found);
+}
+
+void DnsInspector::finish() {
+  // In order of slots: the output does not depend on the hash table.
+  std::vector<model::ConnectionSlot> slots;
+  for (const auto& [slot, connection] : tcp_) slots.push_back(slot);
+  std::sort(slots.begin(), slots.end());
+  for (const model::ConnectionSlot slot : slots) on_connection_end(slot);
+  while (!expiries_.empty()) expire_oldest(true);
+}
+
+DnsInspectorStats DnsInspector::stats() const {
+  DnsInspectorStats stats = stats_;
+  stats.dropped_fragments = fragments_.dropped();
+  return stats;
+}
+
+}  // namespace weir::meter

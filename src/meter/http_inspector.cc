@@ -1,0 +1,264 @@
+#include "meter/http_inspector.h"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "packet/http.h"
+
+namespace weir::meter {
+namespace {
+
+using packet::HttpReader;
+using packet::HttpStart;
+
+// What is kept of a head; nothing real is longer.
+constexpr std::size_t kMaxUrl = 16 * 1024, kMaxHost = 512, kMaxUserAgent = 1024;
+
+model::Tuple turned(const model::Tuple& t) { return {t.dest, t.source, t.dest_port, t.source_port, t.protocol}; }
+
+}  // namespace
+
+/// The HTTP state of a connection in which something looked like HTTP.
+struct HttpInspector::Http {
+  struct Open {
+    model::HttpTransaction transaction;
+    bool request_ended = false;
+  };
+  /// A head was read.
+  bool found = false;
+  /// By direction; made with the first byte of it.
+  std::optional<HttpReader> readers[2];
+  /// What the message that a direction is in is.
+  enum class Message : std::uint8_t { kRequest, kResponse, kInterim };
+  Message message[2] = {Message::kRequest, Message::kRequest};
+  /// The direction lost its place: responses may be missing.
+  bool lost[2] = {false, false};
+  /// Requests in order; the front one is being answered.
+  std::deque<Open> open;
+};
+
+/// Turns what a reader finds in one direction into transactions.
+struct HttpInspector::Events final : packet::HttpEvents {
+  Events(HttpInspector& owner, Connection& in, model::ConnectionSlot slot_number, int direction_index)
+      : inspector(owner), connection(in), http(*in.http), slot(slot_number), direction(direction_index) {}
+
+  Body on_head(const packet::HttpHead& head, std::size_t bytes) override {
+    if (!std::exchange(http.found, true)) ++inspector.stats_.http_connections;
+    const Body body = head.request ? on_request(head, bytes) : on_response(head, bytes);
+    http.lost[direction] = false;
+    return body;
+  }
+
+  void on_message_end(std::uint64_t body_bytes, bool) override {
+    if (http.open.empty()) return;
+    switch (http.message[direction]) {
+      case Http::Message::kRequest:
+        // A response that came early has taken the request away already.
+        if (http.open.back().request_ended) return;
+        http.open.back().transaction.request_bytes += body_bytes;
+        http.open.back().request_ended = true;
+        return;
+      case Http::Message::kInterim: return;
+      case Http::Message::kResponse:
+        http.open.front().transaction.response_bytes += body_bytes;
+        inspector.report_oldest(http);
+        return;
+    }
+  }
+
+  model::HttpTransaction blank(bool from_client) const {
+    model::HttpTransaction transaction;
+    transaction.tuple = (direction == 0) == from_client ? connection.tuple : turned(connection.tuple);
+    transaction.slot = slot;
+    return transaction;
+  }
+
+  Body on_request(const packet::HttpHead& head, std::size_t bytes) {
+    ++inspector.stats_.requests;
+    http.message[direction] = Http::Message::kRequest;
+    if (http.open.size() >= inspector.options_.max_pipelined) inspector.report_oldest(http);
+    model::HttpTransaction transaction = blank(true);
+    transaction.request_ns = connection.newest_ns;
+    transaction.method = head.method;
+    transaction.url = head.target.substr(0, kMaxUrl);
+    transaction.host = head.host.substr(0, kMaxHost);
+    transaction.user_agent = head.user_agent.substr(0, kMaxUserAgent);
+    transaction.version = head.version;
+    transaction.request_bytes = bytes;
+    transaction.original_source = packet::original_client(head, inspector.options_.xff);
+    http.open.push_back({std::move(transaction), false});
+    return Body::kAsHeaders;
+  }
+
+  Body on_response(const packet::HttpHead& head, std::size_t bytes) {
+    const bool interim = head.status < 200 && head.status != 101;
+    http.message[direction] = interim ? Http::Message::kInterim : Http::Message::kResponse;
+    // Behind a gap the response is most likely that of the newest request: clients rarely pipeline.
+    while (http.lost[direction] && http.open.size() > 1) inspector.report_oldest(http);
+    if (http.open.empty()) {
+      if (interim) return Body::kAsHeaders;
+      ++inspector.stats_.unpaired_responses;
+      http.open.push_back({blank(false), true});
+      http.open.back().transaction.version = head.version;
+    }
+    model::HttpTransaction& transaction = http.open.front().transaction;
+    transaction.response_bytes += bytes;
+    if (interim) return Body::kAsHeaders;
+    ++inspector.stats_.responses;
+    transaction.status = head.status;
+    transaction.response_ns = connection.newest_ns;
+    if (transaction.method == "HEAD") return Body::kNone;
+    return transaction.method == "CONNECT" ? Body::kTunnel : Body::kAsHeaders;
+  }
+
+  HttpInspector& inspector;
+  Connection& connection;
+  Http& http;
+  model::ConnectionSlot slot;
+  int direction;
+};
+
+struct HttpInspector::Sink {
+  HttpInspector& inspector;
+  Connection& connection;
+  model::ConnectionSlot slot;
+  int direction;
+
+  void deliver(std::span<const std::uint8_t> bytes) { inspector.deliver(connection, slot, direction, bytes); }
+  void gap(std::uint64_t bytes) { inspector.gap(connection, slot, direction, bytes); }
+};
+
+HttpInspector::HttpInspector(HttpInspectorOptions options) : options_(std::move(options)) {}
+HttpInspector::~HttpInspector() = default;
+
+HttpInspector::Connection* HttpInspector::find_or_open(const packet::DecodedPacket& packet, model::ConnectionSlot slot,
+                                                       bool forward) {
+  const model::Tuple tuple = forward ? packet.tuple : turned(packet.tuple);
+  const auto found = connections_.find(slot);
+  if (found != connections_.end()) {
+    Connection& known = found->second;
+    if (known.tuple == tuple) return &known;
+    // The slot was given to another connection before we heard of the first one's end.
+    end(known, slot);
+    known = Connection();
+    known.tuple = tuple;
+    return &known;
+  }
+  if (connections_.size() >= options_.max_connections) return nullptr;
+  Connection& opened = connections_[slot];
+  opened.tuple = tuple;
+  return &opened;
+}
+
+bool HttpInspector::on_segment(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
+  if (packet.icmp_error || packet.fragment || !packet.tcp_valid) return true;
+  // A bare ACK of a connection that is not known yet tells nothing.
+  const bool has_news = packet.payload_bytes > 0 || (packet.tcp_flags & packet::kTcpSyn) != 0;
+  if (!has_news) return true;
+  Connection* connection = find_or_open(packet, slot, forward);
+  if (connection == nullptr) {
+    ++stats_.dropped_connections;
+    return false;
+  }
+  connection->newest_ns = packet.time_ns;
+  const int direction = forward ? 0 : 1;
+  connection->streams[direction].accept(packet, budget_, Sink{*this, *connection, slot, direction});
+  if (!connection->dead) return true;
+  end(*connection, slot);
+  connections_.erase(slot);
+  return false;
+}
+
+void HttpInspector::deliver(Connection& connection, model::ConnectionSlot slot, int direction,
+                            std::span<const std::uint8_t> bytes) {
+  if (connection.dead) return;
+  const bool from_start = connection.streams[direction].from_start();
+  if (connection.http == nullptr) {
+    const HttpStart start = packet::detect_http(bytes);
+    if (start == HttpStart::kNo || (start == HttpStart::kMaybe && !from_start)) {
+      connection.dead = (from_start && connection.searched_segments == 0) ||
+                        ++connection.searched_segments >= kMaxSearchedSegments;
+      if (connection.dead) ++stats_.other_connections;
+      return;
+    }
+    connection.http = std::make_unique<Http>();
+  }
+  std::optional<HttpReader>& reader = connection.http->readers[direction];
+  if (!reader) reader.emplace(!from_start || connection.searched_segments > 0);
+  Events events(*this, connection, slot, direction);
+  reader->feed(bytes, events);
+  connection.http->lost[direction] |= reader->state() == HttpReader::State::kLost;
+  if (!reader->done()) return;
+  // An upgrade or tunnel ends both directions; else the other one may still be HTTP.
+  const std::optional<HttpReader>& other = connection.http->readers[1 - direction];
+  connection.dead = !other || other->done() || reader->tunnelled();
+  if (connection.dead && !connection.http->found) ++stats_.other_connections;
+}
+
+void HttpInspector::gap(Connection& connection, model::ConnectionSlot slot, int direction, std::uint64_t bytes) {
+  if (connection.dead) return;
+  if (connection.http == nullptr) {
+    ++connection.searched_segments;
+    return;
+  }
+  std::optional<HttpReader>& reader = connection.http->readers[direction];
+  if (!reader) reader.emplace(true);
+  Events events(*this, connection, slot, direction);
+  reader->gap(bytes, events);
+  connection.http->lost[direction] |= reader->state() == HttpReader::State::kLost;
+}
+
+void HttpInspector::end(Connection& connection, model::ConnectionSlot slot) {
+  for (int direction = 0; direction < 2; ++direction) {
+    if (connection.dead) {
+      connection.streams[direction].drop(budget_);
+    } else {
+      connection.streams[direction].finish(budget_, Sink{*this, connection, slot, direction});
+      connection.streams[direction].drop(budget_);
+    }
+  }
+  if (connection.http == nullptr) return;
+  // Requests first: a response must find its request.
+  for (int direction = 0; direction < 2; ++direction) {
+    std::optional<HttpReader>& reader = connection.http->readers[direction];
+    if (!reader) continue;
+    Events events(*this, connection, slot, direction);
+    reader->end(events);
+  }
+  while (!connection.http->open.empty()) report_oldest(*connection.http);
+  connection.http.reset();
+}
+
+void HttpInspector::report_oldest(Http& http) {
+  model::HttpTransaction& transaction = http.open.front().transaction;
+  if (transaction.response_ns == 0) ++stats_.unanswered_requests;
+  finished_.push_back(std::move(transaction));
+  http.open.pop_front();
+}
+
+void HttpInspector::on_connection_end(model::ConnectionSlot slot) {
+  const auto found = connections_.find(slot);
+  if (found == connections_.end()) return;
+  end(found->second, slot);
+  connections_.erase(found);
+}
+
+void HttpInspector::finish() {
+  // In order of slots: the output does not depend on the hash table.
+  std::vector<model::ConnectionSlot> slots;
+  for (const auto& [slot, connection] : connections_) slots.push_back(slot);
+  std::sort(slots.begin(), slots.end());
+  for (const model::ConnectionSlot slot : slots) on_connection_end(slot);
+}
+
+HttpInspectorStats HttpInspector::stats() const {
+  HttpInspectorStats stats = stats_;
+  stats.gaps = budget_.gaps;
+  return stats;
+}
+
+}  // namespace weir::meter
