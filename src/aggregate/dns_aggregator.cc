@@ -74,7 +74,8 @@ void DnsAggregator::make_key(const model::DnsTransaction& lookup, const model::E
     key_.append(reinterpret_cast<const char*>(lookup.client.bytes.data()), lookup.client.bytes.size());
   }
   append_part(key_, lookup.qname);
-  for (const std::uint16_t number : {lookup.qtype, lookup.qclass, lookup.rcode}) append_part(key_, std::to_string(number));
+  for (const std::uint16_t number : {lookup.qtype, lookup.qclass, lookup.rcode})
+    append_part(key_, std::to_string(number));
   for (const model::DnsRrset& set : rrsets) {
     append_part(key_, set.name);
     append_part(key_, set.type);

@@ -70,9 +70,10 @@ std::string L7Aggregator::url_of(const model::HttpTransaction& transaction) cons
   if (options_.url != Url::kNoPath) {
     const std::size_t query = target.find('?');
     std::string_view path = target.substr(0, query);
-    const std::string_view kept = options_.url_path_parts < 0 || path.empty()
-                                      ? path
-                                      : std::string_view(path.data(), 1 + cut_path(path.substr(1), options_.url_path_parts).size());
+    const std::string_view kept =
+        options_.url_path_parts < 0 || path.empty()
+            ? path
+            : std::string_view(path.data(), 1 + cut_path(path.substr(1), options_.url_path_parts).size());
     url += kept;
     const bool whole = kept.size() == path.size();
     if (whole && query != std::string_view::npos && options_.url == Url::kFull) url += target.substr(query);
@@ -103,8 +104,8 @@ L7Aggregator::Entry L7Aggregator::describe(const model::HttpTransaction& transac
 void L7Aggregator::make_key(const Entry& entry, const model::HttpTransaction& transaction) {
   key_.clear();
   if (options_.none) {
-    append_number(key_, static_cast<std::uint64_t>(
-                            transaction.request_ns != 0 ? transaction.request_ns : transaction.response_ns));
+    append_number(key_, static_cast<std::uint64_t>(transaction.request_ns != 0 ? transaction.request_ns
+                                                                               : transaction.response_ns));
     append_number(key_, transactions_);
     return;
   }

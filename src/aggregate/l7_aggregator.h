@@ -76,8 +76,8 @@ class L7Aggregator {
   /// Distinct addresses that num_original_source_ips can count.
   static constexpr std::size_t kMaxCountedIps = 10'000;
 
-  Entry describe(const model::HttpTransaction& transaction, const model::Endpoint* client, const model::Endpoint* server,
-                 const model::ServiceRef* service) const;
+  Entry describe(const model::HttpTransaction& transaction, const model::Endpoint* client,
+                 const model::Endpoint* server, const model::ServiceRef* service) const;
   std::string url_of(const model::HttpTransaction& transaction) const;
   void make_key(const Entry& entry, const model::HttpTransaction& transaction);
   static void merge(Entry& entry, const model::HttpTransaction& transaction);

@@ -7,8 +7,8 @@ namespace weir::meter {
 namespace {
 
 constexpr std::size_t kMinMessage = 12;
-/// Different questions under one id between the same ends: no real client has more than a few.
-constexpr std::size_t kMaxQuestionsPerKey = 64;
+/// Different questions under one id between the same ends that are waited for: a bound for the search through them.
+constexpr std::size_t kMaxQuestionsPerKey = 2048;
 
 bool same_name(const std::string& a, const std::string& b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
@@ -75,19 +75,16 @@ struct DnsInspector::TcpConnection {
     model::Tuple tuple;
   };
   Direction directions[2];
-  std::int64_t newest_ns = 0;
 };
 
 struct DnsInspector::TcpSink {
   DnsInspector& inspector;
   TcpConnection::Direction& direction;
-  std::int64_t time_ns;
 
-  void deliver(std::span<const std::uint8_t> bytes) {
+  void deliver(std::span<const std::uint8_t> bytes, std::int64_t time_ns) {
     if (!std::exchange(direction.started, true) && !direction.stream.from_start()) direction.frames.lose();
-    direction.frames.feed(bytes, [&](std::span<const std::uint8_t> message) {
-      inspector.on_message(message, direction.tuple, time_ns);
-    });
+    direction.frames.feed(
+        bytes, [&](std::span<const std::uint8_t> message) { inspector.on_message(message, direction.tuple, time_ns); });
   }
   void gap(std::uint64_t) {
     direction.started = true;
@@ -104,12 +101,19 @@ void DnsInspector::on_packet(const packet::DecodedPacket& packet, model::Connect
   if (packet.tuple.protocol == model::kProtoTcp) {
     if (packet.tcp_valid) on_tcp(packet, slot, forward);
   } else if (packet.fragment) {
-    const FragmentBuffer::Datagram datagram = fragments_.accept(packet);
-    const bool dns = is_dns_port(datagram.tuple.source_port) || is_dns_port(datagram.tuple.dest_port);
-    if (dns && !datagram.payload.empty()) on_message(datagram.payload, datagram.tuple, packet.time_ns);
+    fragments_.accept(packet);
+    take_datagrams();
   } else if (packet.payload_bytes > 0) {
     on_message({packet.payload, std::min(packet.payload_captured, packet.payload_bytes)}, packet.tuple, packet.time_ns);
   }
+}
+
+void DnsInspector::take_datagrams() {
+  for (const FragmentBuffer::Datagram& datagram : fragments_.ready()) {
+    const bool dns = is_dns_port(datagram.tuple.source_port) || is_dns_port(datagram.tuple.dest_port);
+    if (dns) on_message(datagram.payload, datagram.tuple, datagram.time_ns);
+  }
+  fragments_.clear_ready();
 }
 
 void DnsInspector::on_tcp(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
@@ -131,10 +135,12 @@ void DnsInspector::on_tcp(const packet::DecodedPacket& packet, model::Connection
     found = tcp_.emplace(slot, std::make_unique<TcpConnection>()).first;
   }
   TcpConnection& connection = *found->second;
-  connection.newest_ns = packet.time_ns;
   TcpConnection::Direction& direction = connection.directions[forward ? 0 : 1];
+  TcpConnection::Direction& other = connection.directions[forward ? 1 : 0];
   direction.tuple = packet.tuple;
-  direction.stream.accept(packet, budget_, TcpSink{*this, direction, packet.time_ns});
+  if ((packet.tcp_flags & packet::kTcpAck) != 0)
+    other.stream.acknowledge(packet.tcp_ack, budget_, TcpSink{*this, other});
+  direction.stream.accept(packet, budget_, TcpSink{*this, direction});
 }
 
 void DnsInspector::on_connection_end(model::ConnectionSlot slot) {
@@ -146,7 +152,7 @@ void DnsInspector::on_connection_end(model::ConnectionSlot slot) {
 
 void DnsInspector::end_tcp(TcpConnection& connection) {
   for (TcpConnection::Direction& direction : connection.directions) {
-    direction.stream.finish(budget_, TcpSink{*this, direction, connection.newest_ns});
+    direction.stream.finish(budget_, TcpSink{*this, direction});
   }
 }
 
@@ -181,11 +187,16 @@ void DnsInspector::on_query(const Key& key, std::int64_t time_ns) {
   }
   packet::DnsQuestion& question = message_.questions.front();
   std::vector<Pending>& waiting = pending_[key];
-  for (Pending& pending : waiting) {
-    if (!same_question(pending.question, question)) continue;
-    pending.newest_ns = time_ns;
-    ++pending.unanswered_sends;
-    return;
+  const auto again = std::find_if(waiting.begin(), waiting.end(),
+                                  [&](const Pending& pending) { return same_question(pending.question, question); });
+  if (again != waiting.end()) {
+    if (!overdue(*again, time_ns)) {
+      again->newest_ns = time_ns;
+      ++again->unanswered_sends;
+      return;
+    }
+    report_timeout(key, *again);
+    waiting.erase(again);
   }
   if (waiting.size() >= kMaxQuestionsPerKey) {
     ++stats_.dropped_pending;
@@ -205,12 +216,7 @@ void DnsInspector::on_query(const Key& key, std::int64_t time_ns) {
 }
 
 void DnsInspector::on_response(const Key& key, std::int64_t time_ns) {
-  model::DnsTransaction done;
-  done.client = key.client;
-  done.server = key.server;
-  done.client_port = key.client_port;
-  done.server_port = key.server_port;
-  done.protocol = key.protocol;
+  model::DnsTransaction done = transaction_of(key);
   done.answer_ns = time_ns;
   done.rcode = message_.rcode;
   done.answers = std::move(message_.answers);
@@ -223,14 +229,18 @@ void DnsInspector::on_response(const Key& key, std::int64_t time_ns) {
     const auto match = std::find_if(waiting.begin(), waiting.end(), [&](const Pending& pending) {
       return !has_question || same_question(pending.question, question);
     });
-    if (match != waiting.end()) {
+    if (match != waiting.end() && overdue(*match, time_ns)) {
+      report_timeout(key, *match);
+      if (!has_question) question = std::move(match->question);
+      waiting.erase(match);
+    } else if (match != waiting.end()) {
       done.query_ns = match->first_ns;
       if (!has_question) question = match->question;
       match->answered = true;
       match->first_ns = match->newest_ns;  // a further answer is that of the newest retry
       if (--match->unanswered_sends == 0) waiting.erase(match);
-      if (waiting.empty()) pending_.erase(found);
     }
+    if (waiting.empty()) pending_.erase(found);
   }
   if (done.query_ns == 0) ++stats_.unpaired_responses;
   done.qname = std::move(question.name);
@@ -253,26 +263,36 @@ void DnsInspector::expire_oldest(bool timed_out) {
   const auto match = std::find_if(waiting.begin(), waiting.end(),
                                   [&](const Pending& pending) { return pending.sequence == expiry.sequence; });
   if (match == waiting.end()) return;
-  if (timed_out && !match->answered) {
-    ++stats_.timeouts;
-    model::DnsTransaction done;
-    done.client = expiry.key.client;
-    done.server = expiry.key.server;
-    done.client_port = expiry.key.client_port;
-    done.server_port = expiry.key.server_port;
-    done.protocol = expiry.key.protocol;
-    done.query_ns = match->first_ns;
-    done.qname = std::move(match->question.name);
-    done.qtype = match->question.type;
-    done.qclass = match->question.qclass;
-    done.rcode = model::DnsTransaction::kTimeout;
-    finished_.push_back(std::move(done));
-  }
+  if (timed_out) report_timeout(expiry.key, *match);
   waiting.erase(match);
   if (waiting.empty()) pending_.erase(found);
 }
 
+void DnsInspector::report_timeout(const Key& key, const Pending& pending) {
+  if (pending.answered) return;
+  ++stats_.timeouts;
+  model::DnsTransaction done = transaction_of(key);
+  done.query_ns = pending.first_ns;
+  done.qname = pending.question.name;
+  done.qtype = pending.question.type;
+  done.qclass = pending.question.qclass;
+  done.rcode = model::DnsTransaction::kTimeout;
+  finished_.push_back(std::move(done));
+}
+
+model::DnsTransaction DnsInspector::transaction_of(const Key& key) {
+  model::DnsTransaction transaction;
+  transaction.client = key.client;
+  transaction.server = key.server;
+  transaction.client_port = key.client_port;
+  transaction.server_port = key.server_port;
+  transaction.protocol = key.protocol;
+  return transaction;
+}
+
 void DnsInspector::finish() {
+  fragments_.finish();
+  take_datagrams();
   // In order of slots: the output does not depend on the hash table.
   std::vector<model::ConnectionSlot> slots;
   for (const auto& [slot, connection] : tcp_) slots.push_back(slot);

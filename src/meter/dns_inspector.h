@@ -60,7 +60,8 @@ class DnsInspector {
       return tuple.protocol == model::kProtoUdp || tuple.protocol == model::kProtoTcp;
     }
     // A fragment before its first one has no ports yet.
-    return packet.later_fragment && tuple.protocol == model::kProtoUdp && tuple.source_port == 0 && tuple.dest_port == 0;
+    return packet.later_fragment && tuple.protocol == model::kProtoUdp && tuple.source_port == 0 &&
+           tuple.dest_port == 0;
   }
 
   /// `slot`, `forward`: the metered connection and the packet's direction in it. Only used for TCP.
@@ -108,6 +109,13 @@ class DnsInspector {
   void on_message(std::span<const std::uint8_t> bytes, const model::Tuple& tuple, std::int64_t time_ns);
   void on_query(const Key& key, std::int64_t time_ns);
   void on_response(const Key& key, std::int64_t time_ns);
+  void take_datagrams();
+  /// The packet's own time says so, even if packets of another time lie between: files are not always in order.
+  bool overdue(const Pending& pending, std::int64_t time_ns) const {
+    return time_ns - pending.first_ns >= options_.timeout_ns;
+  }
+  void report_timeout(const Key& key, const Pending& pending);
+  static model::DnsTransaction transaction_of(const Key& key);
   /// Reports the oldest query if nobody answered it (`timed_out`), and forgets it.
   void expire_oldest(bool timed_out);
   void end_tcp(TcpConnection& connection);

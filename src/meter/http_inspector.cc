@@ -62,7 +62,8 @@ struct HttpInspector::Events final : packet::HttpEvents {
         http.open.back().transaction.request_bytes += body_bytes;
         http.open.back().request_ended = true;
         return;
-      case Http::Message::kInterim: return;
+      case Http::Message::kInterim:
+        return;
       case Http::Message::kResponse:
         http.open.front().transaction.response_bytes += body_bytes;
         inspector.report_oldest(http);
@@ -82,7 +83,7 @@ struct HttpInspector::Events final : packet::HttpEvents {
     http.message[direction] = Http::Message::kRequest;
     if (http.open.size() >= inspector.options_.max_pipelined) inspector.report_oldest(http);
     model::HttpTransaction transaction = blank(true);
-    transaction.request_ns = connection.newest_ns;
+    transaction.request_ns = connection.time_ns;
     transaction.method = head.method;
     transaction.url = head.target.substr(0, kMaxUrl);
     transaction.host = head.host.substr(0, kMaxHost);
@@ -98,7 +99,9 @@ struct HttpInspector::Events final : packet::HttpEvents {
     const bool interim = head.status < 200 && head.status != 101;
     http.message[direction] = interim ? Http::Message::kInterim : Http::Message::kResponse;
     // Behind a gap the response is most likely that of the newest request: clients rarely pipeline.
-    while (http.lost[direction] && http.open.size() > 1) inspector.report_oldest(http);
+    while (http.lost[direction] && http.open.size() > 1 && http.open[1].transaction.request_ns <= connection.time_ns) {
+      inspector.report_oldest(http);
+    }
     if (http.open.empty()) {
       if (interim) return Body::kAsHeaders;
       ++inspector.stats_.unpaired_responses;
@@ -110,7 +113,7 @@ struct HttpInspector::Events final : packet::HttpEvents {
     if (interim) return Body::kAsHeaders;
     ++inspector.stats_.responses;
     transaction.status = head.status;
-    transaction.response_ns = connection.newest_ns;
+    transaction.response_ns = connection.time_ns;
     if (transaction.method == "HEAD") return Body::kNone;
     return transaction.method == "CONNECT" ? Body::kTunnel : Body::kAsHeaders;
   }
@@ -128,44 +131,51 @@ struct HttpInspector::Sink {
   model::ConnectionSlot slot;
   int direction;
 
-  void deliver(std::span<const std::uint8_t> bytes) { inspector.deliver(connection, slot, direction, bytes); }
+  void deliver(std::span<const std::uint8_t> bytes, std::int64_t time_ns) {
+    connection.time_ns = time_ns;
+    inspector.deliver(connection, slot, direction, bytes);
+  }
   void gap(std::uint64_t bytes) { inspector.gap(connection, slot, direction, bytes); }
 };
 
 HttpInspector::HttpInspector(HttpInspectorOptions options) : options_(std::move(options)) {}
 HttpInspector::~HttpInspector() = default;
 
+HttpInspector::Connection* HttpInspector::find(const packet::DecodedPacket& packet, model::ConnectionSlot slot,
+                                               bool forward) {
+  const auto found = connections_.find(slot);
+  const bool same =
+      found != connections_.end() && found->second.tuple == (forward ? packet.tuple : turned(packet.tuple));
+  return same ? &found->second : nullptr;
+}
+
 HttpInspector::Connection* HttpInspector::find_or_open(const packet::DecodedPacket& packet, model::ConnectionSlot slot,
                                                        bool forward) {
-  const model::Tuple tuple = forward ? packet.tuple : turned(packet.tuple);
-  const auto found = connections_.find(slot);
-  if (found != connections_.end()) {
-    Connection& known = found->second;
-    if (known.tuple == tuple) return &known;
-    // The slot was given to another connection before we heard of the first one's end.
-    end(known, slot);
-    known = Connection();
-    known.tuple = tuple;
-    return &known;
-  }
+  if (Connection* known = find(packet, slot, forward)) return known;
+  // The slot may have been given to another connection before we heard of the first one's end.
+  on_connection_end(slot);
   if (connections_.size() >= options_.max_connections) return nullptr;
   Connection& opened = connections_[slot];
-  opened.tuple = tuple;
+  opened.tuple = forward ? packet.tuple : turned(packet.tuple);
   return &opened;
 }
 
 bool HttpInspector::on_segment(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
   if (packet.icmp_error || packet.fragment || !packet.tcp_valid) return true;
-  // A bare ACK of a connection that is not known yet tells nothing.
+  // Most packets without payload tell nothing; an ACK may say that a hole will not be filled.
   const bool has_news = packet.payload_bytes > 0 || (packet.tcp_flags & packet::kTcpSyn) != 0;
-  if (!has_news) return true;
-  Connection* connection = find_or_open(packet, slot, forward);
+  if (!has_news && budget_.used_bytes == 0) return true;
+  Connection* connection = has_news ? find_or_open(packet, slot, forward) : find(packet, slot, forward);
+  if (connection == nullptr && !has_news) return true;
   if (connection == nullptr) {
     ++stats_.dropped_connections;
     return false;
   }
-  connection->newest_ns = packet.time_ns;
   const int direction = forward ? 0 : 1;
+  if ((packet.tcp_flags & packet::kTcpAck) != 0) {
+    const int other = 1 - direction;
+    connection->streams[other].acknowledge(packet.tcp_ack, budget_, Sink{*this, *connection, slot, other});
+  }
   connection->streams[direction].accept(packet, budget_, Sink{*this, *connection, slot, direction});
   if (!connection->dead) return true;
   end(*connection, slot);
@@ -180,8 +190,8 @@ void HttpInspector::deliver(Connection& connection, model::ConnectionSlot slot, 
   if (connection.http == nullptr) {
     const HttpStart start = packet::detect_http(bytes);
     if (start == HttpStart::kNo || (start == HttpStart::kMaybe && !from_start)) {
-      connection.dead = (from_start && connection.searched_segments == 0) ||
-                        ++connection.searched_segments >= kMaxSearchedSegments;
+      connection.dead =
+          (from_start && connection.searched_segments == 0) || ++connection.searched_segments >= kMaxSearchedSegments;
       if (connection.dead) ++stats_.other_connections;
       return;
     }

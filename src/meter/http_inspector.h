@@ -65,12 +65,14 @@ class HttpInspector {
     TcpStream streams[2];
     std::uint32_t searched_segments = 0;
     bool dead = false;
-    std::int64_t newest_ns = 0;
+    /// Of the bytes that are being read.
+    std::int64_t time_ns = 0;
     std::unique_ptr<Http> http;
   };
   struct Sink;
   struct Events;
 
+  Connection* find(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward);
   Connection* find_or_open(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward);
   void deliver(Connection& connection, model::ConnectionSlot slot, int direction, std::span<const std::uint8_t> bytes);
   void gap(Connection& connection, model::ConnectionSlot slot, int direction, std::uint64_t bytes);

@@ -23,12 +23,13 @@ struct StreamBudget {
 
 /// One direction of a TCP connection put back into order, for payload parsers. Small while nothing is out of order.
 ///
-/// Hands every byte on once: a segment in order straight from the packet, without a copy; one behind a hole when the hole
-/// is filled. A hole is given up as a gap when kMaxSegments or kMaxBytes wait behind it, when the budget is used up, or at
-/// the end. Where segments overlap the earlier delivered bytes win. Bytes cut by the snap length are a gap.
+/// Hands every byte on once: a segment in order straight from the packet, without a copy; one behind a hole when the
+/// hole is filled. A hole is given up as a gap when the other side acknowledged it twice (the receiver had it, the
+/// capture did not), when kMaxSegments or kMaxBytes wait behind it, when the budget is used up, or at the end. Where
+/// segments overlap the earlier delivered bytes win. Bytes cut by the snap length are a gap.
 ///
-/// `Sink`: void deliver(std::span<const std::uint8_t>) in pieces that begin where a segment (or its unseen part) begins;
-/// void gap(std::uint64_t bytes).
+/// `Sink`: void deliver(std::span<const std::uint8_t>, std::int64_t time_ns) in pieces that begin where a segment (or
+/// its unseen part) begins, with the time at which that segment was captured; void gap(std::uint64_t bytes).
 class TcpStream {
  public:
   static constexpr std::size_t kMaxSegments = 128;
@@ -55,7 +56,16 @@ class TcpStream {
     if (packet.payload_bytes == 0) return;
     start(seq);
     const auto captured = std::min(packet.payload_captured, packet.payload_bytes);
-    take(Piece{seq, packet.payload_bytes, {packet.payload, captured}}, budget, sink);
+    take(Piece{seq, packet.payload_bytes, packet.time_ns, {packet.payload, captured}}, budget, sink);
+  }
+
+  /// The other side sent a packet that acknowledges all before `ack`.
+  template <typename Sink>
+  void acknowledge(std::uint32_t ack, StreamBudget& budget, Sink&& sink) {
+    // Once may be a capture that has packets of both directions in the wrong order.
+    while (waiting_ != nullptr && !before(ack, waiting_->segments.front().seq) && ++waiting_->hole_acks >= 2) {
+      skip_hole(budget, sink);
+    }
   }
 
   /// Delivers what still waits, with its gaps, and frees it.
@@ -75,16 +85,20 @@ class TcpStream {
     std::uint32_t seq = 0;
     /// On the wire; at least what is captured.
     std::uint32_t length = 0;
+    std::int64_t time_ns = 0;
     std::span<const std::uint8_t> bytes;
   };
   struct Segment {
     std::uint32_t seq = 0, length = 0;
+    std::int64_t time_ns = 0;
     std::vector<std::uint8_t> bytes;
   };
   struct Waiting {
     /// By sequence number; may overlap.
     std::vector<Segment> segments;
     std::size_t bytes = 0;
+    /// Acknowledgements of the first hole.
+    std::uint32_t hole_acks = 0;
   };
   /// What a waiting segment costs beside its bytes.
   static constexpr std::size_t kSegmentBytes = sizeof(Segment) + 32;
@@ -120,7 +134,7 @@ class TcpStream {
     const std::uint32_t seen = next_ - piece.seq;
     const std::uint32_t captured = static_cast<std::uint32_t>(piece.bytes.size());
     next_ = piece.seq + piece.length;
-    if (captured > seen) sink.deliver(piece.bytes.subspan(seen));
+    if (captured > seen) sink.deliver(piece.bytes.subspan(seen), piece.time_ns);
     const std::uint32_t missing = piece.length - std::max(captured, seen);
     if (missing > 0) sink.gap(missing);
   }
@@ -137,7 +151,7 @@ class TcpStream {
         return;
       }
     }
-    segments.insert(at, Segment{piece.seq, piece.length, {piece.bytes.begin(), piece.bytes.end()}});
+    segments.insert(at, Segment{piece.seq, piece.length, piece.time_ns, {piece.bytes.begin(), piece.bytes.end()}});
     waiting_->bytes += piece.bytes.size() + kSegmentBytes;
     budget.used_bytes += piece.bytes.size() + kSegmentBytes;
   }
@@ -157,9 +171,11 @@ class TcpStream {
       const Segment& segment = segments[done];
       waiting_->bytes -= segment.bytes.size() + kSegmentBytes;
       budget.used_bytes -= segment.bytes.size() + kSegmentBytes;
-      if (before(next_, segment.seq + segment.length)) hand_on({segment.seq, segment.length, segment.bytes}, sink);
+      if (before(next_, segment.seq + segment.length))
+        hand_on({segment.seq, segment.length, segment.time_ns, segment.bytes}, sink);
     }
     segments.erase(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(done));
+    if (done > 0) waiting_->hole_acks = 0;
     if (segments.empty()) waiting_.reset();
   }
 

@@ -158,12 +158,20 @@ bool append_known(Reader& data, model::DnsRecordData& record) {
     case kTypeNs:
     case kTypeCname:
     case kTypePtr:
-    case kTypeDname: return append_name(data, out) && data.left() == 0;
-    case kTypeMx: append_numbers(data, 1, out); return append_name(data, out) && data.left() == 0;
-    case kTypeSrv: append_numbers(data, 3, out); return append_name(data, out) && data.left() == 0;
-    case kTypeSoa: return append_soa(data, out) && data.left() == 0;
-    case kTypeTxt: return append_txt(data, out);
-    default: return false;
+    case kTypeDname:
+      return append_name(data, out) && data.left() == 0;
+    case kTypeMx:
+      append_numbers(data, 1, out);
+      return append_name(data, out) && data.left() == 0;
+    case kTypeSrv:
+      append_numbers(data, 3, out);
+      return append_name(data, out) && data.left() == 0;
+    case kTypeSoa:
+      return append_soa(data, out) && data.left() == 0;
+    case kTypeTxt:
+      return append_txt(data, out);
+    default:
+      return false;
   }
 }
 

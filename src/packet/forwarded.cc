@@ -5,7 +5,6 @@
 namespace weir::packet {
 namespace {
 
-
 std::string_view trim(std::string_view text) {
   const auto outer = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
   while (!text.empty() && outer(text.front())) text.remove_prefix(1);
@@ -47,10 +46,12 @@ void add_forwarded(std::string_view line, std::vector<IpAddress>& out) {
 IpAddress choose(std::span<const IpAddress> list, const XffRule& rule) {
   if (list.empty()) return {};
   switch (rule.choose) {
-    case XffRule::Choose::kLeftmost: return list.front();
+    case XffRule::Choose::kLeftmost:
+      return list.front();
     case XffRule::Choose::kIndex:
       return rule.index < list.size() ? list[list.size() - 1 - rule.index] : IpAddress();
-    case XffRule::Choose::kRightmostUntrusted: break;
+    case XffRule::Choose::kRightmostUntrusted:
+      break;
   }
   const auto trusted = [&](const IpAddress& ip) {
     return std::any_of(rule.trusted_proxies.begin(), rule.trusted_proxies.end(),

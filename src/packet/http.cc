@@ -103,7 +103,8 @@ void take_field(std::string_view name, std::string_view value, HttpHead& out) {
     case 'f':
       if (is("forwarded")) out.forwarded.push_back(value);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -184,13 +185,20 @@ void HttpReader::feed(std::span<const std::uint8_t> bytes, HttpEvents& events) {
   while (!bytes.empty()) {
     switch (state_) {
       case State::kIdle:
-      case State::kHead: feed_head(bytes, events); break;
+      case State::kHead:
+        feed_head(bytes, events);
+        break;
       case State::kBody:
       case State::kChunkData:
-      case State::kUntilClose: feed_body(bytes, events); break;
-      case State::kChunkLine: feed_chunk_line(bytes, events); break;
+      case State::kUntilClose:
+        feed_body(bytes, events);
+        break;
+      case State::kChunkLine:
+        feed_chunk_line(bytes, events);
+        break;
       case State::kLost:
-      case State::kDone: return;
+      case State::kDone:
+        return;
     }
   }
 }
@@ -320,13 +328,22 @@ void HttpReader::take_chunk_line(std::string_view line, HttpEvents& events) {
 void HttpReader::gap(std::uint64_t bytes, HttpEvents& events) {
   switch (state_) {
     case State::kBody:
-    case State::kChunkData: return gap_in_body(bytes, events);
-    case State::kUntilClose: body_bytes_ += bytes; return;
-    case State::kHead: take_cut_head(events); return lose();
-    case State::kChunkLine: finish_message(false, events); return lose();
+    case State::kChunkData:
+      return gap_in_body(bytes, events);
+    case State::kUntilClose:
+      body_bytes_ += bytes;
+      return;
+    case State::kHead:
+      take_cut_head(events);
+      return lose();
+    case State::kChunkLine:
+      finish_message(false, events);
+      return lose();
     case State::kIdle:
-    case State::kLost: return lose();
-    case State::kDone: return;
+    case State::kLost:
+      return lose();
+    case State::kDone:
+      return;
   }
 }
 
@@ -351,7 +368,8 @@ void HttpReader::gap_in_body(std::uint64_t bytes, HttpEvents& events) {
 void HttpReader::end(HttpEvents& events) {
   if (state_ == State::kHead) take_cut_head(events);
   if (state_ == State::kUntilClose) finish_message(true, events);
-  if (state_ == State::kBody || state_ == State::kChunkData || state_ == State::kChunkLine) finish_message(false, events);
+  if (state_ == State::kBody || state_ == State::kChunkData || state_ == State::kChunkLine)
+    finish_message(false, events);
   state_ = State::kDone;
 }
 

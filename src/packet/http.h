@@ -66,10 +66,10 @@ class HttpReader {
   static constexpr std::uint8_t kMaxLostSegments = 64;
 
   enum class State : std::uint8_t {
-    kIdle,        ///< between messages
-    kHead,        ///< inside a head
-    kBody,        ///< inside a body of known length
-    kChunkLine,   ///< before or inside a chunk-size line or a trailer
+    kIdle,       ///< between messages
+    kHead,       ///< inside a head
+    kBody,       ///< inside a body of known length
+    kChunkLine,  ///< before or inside a chunk-size line or a trailer
     kChunkData,
     kUntilClose,  ///< inside a body that ends with the connection
     kLost,        ///< after a gap, or in mid-stream: looks for a head at the start of each segment
