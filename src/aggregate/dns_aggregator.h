@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include <absl/container/flat_hash_map.h>
 #include "model/dns.h"
 #include "model/dns_record.h"
 #include "model/endpoint.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include <absl/container/flat_hash_map.h>
 #include "model/endpoint.h"
 #include "model/http.h"
 #include "model/l7_record.h"

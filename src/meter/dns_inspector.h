@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include <absl/container/flat_hash_map.h>
 #include "meter/fragment_buffer.h"
 #include "meter/stream.h"
 #include "model/connection.h"

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include <absl/container/flat_hash_map.h>
 #include "meter/stream.h"
 #include "model/connection.h"
 #include "model/http.h"
