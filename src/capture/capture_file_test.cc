@@ -174,6 +174,12 @@ TEST(CaptureFile, ReadsSectionsInterfacesAndPacketBlocksOfPcapng) {
   EXPECT_EQ(read(join({file_section(kLittle), file_section(kBig)})), two);
 }
 
+TEST(CaptureFile, TakesABlockLengthWithoutThePadding) {
+  const Bytes custom = join({kLittle.u32(0xBAD), kLittle.u32(14), hex("6162 0000"), kLittle.u32(14)});
+  EXPECT_EQ(read(join({kLittle.section(), kLittle.interface(1), custom, kLittle.enhanced(0, 1, kPacket, 5)})),
+            Lines{"1000 1 5/5"});
+}
+
 TEST(CaptureFile, ConvertsTheTimestampsOfEachInterface) {
   const Bytes offset = join({kLittle.u16(14), kLittle.u16(8), kLittle.u32(100), kLittle.u32(0)});
   const struct {

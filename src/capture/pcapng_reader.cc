@@ -68,18 +68,18 @@ bool PcapngReader::next_block(Block& out) {
     if (!ours && load32(at + 8, true) != kByteOrderMagic) return fail("a section header without the byte-order magic");
     swapped_ = !ours;
   }
-  const std::uint32_t length = load32(at + 4, swapped_);
-  if (length < kBlockHead + kBlockTail || length % 4 != 0) {
-    return fail("a block length of " + std::to_string(length) + " bytes");
-  }
-  if (length > left) {
-    return fail("the file ends inside a block: " + std::to_string(left) + " of " + std::to_string(length) +
+  const std::size_t length = load32(at + 4, swapped_);
+  // Some writers leave the padding of the body out of the length.
+  const std::size_t padded = (length + 3) & ~std::size_t{3};
+  if (length < kBlockHead + kBlockTail) return fail("a block length of " + std::to_string(length) + " bytes");
+  if (padded > left) {
+    return fail("the file ends inside a block: " + std::to_string(left) + " of " + std::to_string(padded) +
                 " bytes are there");
   }
-  if (load32(at + length - kBlockTail, swapped_) != length) return fail("the two lengths of a block differ");
+  if (load32(at + padded - kBlockTail, swapped_) != length) return fail("the two lengths of a block differ");
   out.type = load32(at, swapped_);
-  out.body = bytes_.subspan(at_ + kBlockHead, length - kBlockHead - kBlockTail);
-  at_ += length;
+  out.body = bytes_.subspan(at_ + kBlockHead, padded - kBlockHead - kBlockTail);
+  at_ += padded;
   return true;
 }
 
