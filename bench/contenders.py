@@ -1,4 +1,5 @@
 """Who takes part: command lines, and how each one's answer is held against the ledger before anything is timed."""
+
 import json
 import os
 import re
@@ -6,8 +7,13 @@ import shutil
 import subprocess
 
 # What `./dev bench` may install. Suricata is in bookworm-backports only: it takes part where somebody installed it.
-APT_PEERS = {"softflowd": "softflowd", "argus": "argus-server", "racount": "argus-client", "nfpcapd": "nfdump",
-             "suricata": "suricata (bookworm-backports)"}
+APT_PEERS = {
+    "softflowd": "softflowd",
+    "argus": "argus-server",
+    "racount": "argus-client",
+    "nfpcapd": "nfdump",
+    "suricata": "suricata (bookworm-backports)",
+}
 
 SURICATA_CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "suricata.yaml")
 
@@ -24,6 +30,7 @@ def expect(tool: str, **pairs: tuple) -> None:
 
 class Contender:
     """A program that reads the capture. `exporter`: a peer that turns it into flow records."""
+
     exporter = False
     needs: tuple = ()
 
@@ -54,15 +61,31 @@ class Softflowd(Contender):
 
     def argv(self) -> list:
         # Without `-c none` Debian's softflowd waits for ever on its control socket when it reads a file.
-        return ["softflowd", "-d", "-r", self.capture, "-m", "1000000", "-n", f"127.0.0.1:{self.collector_port}", "-v", "9", "-c", "none"]
+        return [
+            "softflowd",
+            "-d",
+            "-r",
+            self.capture,
+            "-m",
+            "1000000",
+            "-n",
+            f"127.0.0.1:{self.collector_port}",
+            "-v",
+            "9",
+            "-c",
+            "none",
+        ]
 
     def check(self, output: str) -> None:
         exported = re.search(r"Flows exported: (\d+) \((\d+) records\)", output)
         protocols = re.findall(r"^\s+\w+ \(\d+\):\s+(\d+)\s+(\d+)", output, re.M)
-        expect(self.name, connections=(int(exported[1]), self.ledger["connections"]),
-               uniflows=(int(exported[2]), self.ledger["uniflows"]),
-               bytes=(sum(int(p[0]) for p in protocols), self.ledger["ip_bytes"]),
-               packets=(sum(int(p[1]) for p in protocols), self.ledger["packets"]))
+        expect(
+            self.name,
+            connections=(int(exported[1]), self.ledger["connections"]),
+            uniflows=(int(exported[2]), self.ledger["uniflows"]),
+            bytes=(sum(int(p[0]) for p in protocols), self.ledger["ip_bytes"]),
+            packets=(sum(int(p[1]) for p in protocols), self.ledger["packets"]),
+        )
 
 
 class Argus(Contender):
@@ -75,8 +98,11 @@ class Argus(Contender):
         done = subprocess.run(["racount", "-r", self.out("argus.out")], capture_output=True, text=True, check=True)
         numbers = re.search(r"sum\s+(\d+)\s+(\d+)", done.stdout)
         # One record is a management record; bytes are those of the frames.
-        expect(self.name, connections=(int(numbers[1]) - 1, self.ledger["connections"]),
-               packets=(int(numbers[2]), self.ledger["packets"]))
+        expect(
+            self.name,
+            connections=(int(numbers[1]) - 1, self.ledger["connections"]),
+            packets=(int(numbers[2]), self.ledger["packets"]),
+        )
 
 
 class Nfpcapd(Contender):
@@ -88,21 +114,42 @@ class Nfpcapd(Contender):
     def check(self, output: str) -> None:
         done = subprocess.run(["nfdump", "-R", self.work, "-I"], capture_output=True, text=True, check=True)
         value = {key: int(re.search(rf"^{key}: (\d+)", done.stdout, re.M)[1]) for key in ("Flows", "Packets", "Bytes")}
-        expect(self.name, uniflows=(value["Flows"], self.ledger["uniflows"]), packets=(value["Packets"], self.ledger["packets"]),
-               bytes=(value["Bytes"], self.ledger["ip_bytes"]))
+        expect(
+            self.name,
+            uniflows=(value["Flows"], self.ledger["uniflows"]),
+            packets=(value["Packets"], self.ledger["packets"]),
+            bytes=(value["Bytes"], self.ledger["ip_bytes"]),
+        )
 
 
 class Suricata(Contender):
     """The peer of the JSON goal: one line per connection."""
+
     name, needs = "suricata (eve flow JSON)", ("suricata",)
 
     def argv(self) -> list:
-        return ["suricata", "-c", SURICATA_CONFIG, "-r", self.capture, "-l", self.work, "--runmode", "single", "-k", "none",
-                "-S", "/dev/null"]
+        return [
+            "suricata",
+            "-c",
+            SURICATA_CONFIG,
+            "-r",
+            self.capture,
+            "-l",
+            self.work,
+            "--runmode",
+            "single",
+            "-k",
+            "none",
+            "-S",
+            "/dev/null",
+        ]
 
     def check(self, output: str) -> None:
         with open(self.out("eve.json"), "rb") as file:
-            expect(self.name, connections=(sum(b'"event_type":"flow"' in line for line in file), self.ledger["connections"]))
+            expect(
+                self.name,
+                connections=(sum(b'"event_type":"flow"' in line for line in file), self.ledger["connections"]),
+            )
 
 
 class Floor(Contender):
@@ -114,7 +161,10 @@ class Floor(Contender):
         self.work += "-" + re.sub(r"\W+", "-", name)
 
     def argv(self) -> list:
-        return [*self._argv[:1], *(word.replace("CAPTURE", self.capture).replace("OUT", self.work) for word in self._argv[1:])]
+        return [
+            *self._argv[:1],
+            *(word.replace("CAPTURE", self.capture).replace("OUT", self.work) for word in self._argv[1:]),
+        ]
 
     def check(self, output: str) -> None:
         got = json.loads(output.strip().splitlines()[-1])
@@ -133,11 +183,26 @@ class Replay(Contender):
 
     def __init__(self, name: str, weir: str, options: list, per_connection: bool, *common: object) -> None:
         super().__init__(*common)
-        self.name, self.weir, self.options, self.per_connection, self.needs = name, weir, options, per_connection, (weir,)
+        self.name, self.weir, self.options, self.per_connection, self.needs = (
+            name,
+            weir,
+            options,
+            per_connection,
+            (weir,),
+        )
         self.work += "-" + re.sub(r"\W+", "-", name)
 
     def argv(self) -> list:
-        return [self.weir, "replay", self.capture, *self.options, "--flows", self.out("flows.log"), "--stats", self.out("stats.json")]
+        return [
+            self.weir,
+            "replay",
+            self.capture,
+            *self.options,
+            "--flows",
+            self.out("flows.log"),
+            "--stats",
+            self.out("stats.json"),
+        ]
 
     def log_bytes(self) -> int:
         return os.path.getsize(self.out("flows.log"))
@@ -145,10 +210,13 @@ class Replay(Contender):
     def check(self, output: str) -> None:
         sums = sum_log(self.out("flows.log"))
         ledger = self.ledger
-        pairs = {"packets": (sums["packets"], ledger["packets"]), "bytes": (sums["bytes"], ledger["ip_bytes"]),
-                 "connections": (sums["completed"], ledger["connections"]),
-                 "refused": (sums["refused"], ledger["refused"]["connections"]),
-                 "unanswered": (sums["unanswered"], ledger["denied"]["connections"])}
+        pairs = {
+            "packets": (sums["packets"], ledger["packets"]),
+            "bytes": (sums["bytes"], ledger["ip_bytes"]),
+            "connections": (sums["completed"], ledger["connections"]),
+            "refused": (sums["refused"], ledger["refused"]["connections"]),
+            "unanswered": (sums["unanswered"], ledger["denied"]["connections"]),
+        }
         if "--cluster" in self.options:
             pairs["denied by policy"] = (sums["denied"], ledger["denied"]["connections"])
         if self.per_connection:
@@ -159,7 +227,9 @@ class Replay(Contender):
 def sum_log(path: str) -> dict:
     """Sums a flow log. Every connection of the workload starts in a pod or is reported by its source, so the `src`
     records hold each connection once; the denied are counted at whichever end denied them."""
-    sums = dict.fromkeys(("packets", "bytes", "completed", "refused", "unanswered", "denied", "records", "records_src"), 0)
+    sums = dict.fromkeys(
+        ("packets", "bytes", "completed", "refused", "unanswered", "denied", "records", "records_src"), 0
+    )
     with open(path, "rb") as file:
         for line in file:
             record = json.loads(line)

@@ -1,4 +1,5 @@
 """Measuring: CPU seconds of child processes, medians of interleaved rounds, and the table of goals."""
+
 import dataclasses
 import json
 import os
@@ -64,6 +65,7 @@ class Samples:
 @dataclasses.dataclass
 class Goal:
     """One line of the table. `at_most`: smaller is better."""
+
     row: str
     what: str
     measured: float | None
@@ -96,8 +98,17 @@ def print_goals(goals: list) -> None:
     rows = [("#", "goal", "measured", "gate", "stretch", "verdict", "")]
     for g in goals:
         sign = "<= " if g.at_most else ">= "
-        rows.append((g.row, g.what, _number(g.measured, g.unit), sign + _number(g.gate, g.unit) if g.gate is not None else "-",
-                     sign + _number(g.stretch, g.unit) if g.stretch is not None else "-", g.verdict(), g.note))
+        rows.append(
+            (
+                g.row,
+                g.what,
+                _number(g.measured, g.unit),
+                sign + _number(g.gate, g.unit) if g.gate is not None else "-",
+                sign + _number(g.stretch, g.unit) if g.stretch is not None else "-",
+                g.verdict(),
+                g.note,
+            )
+        )
     widths = [max(len(r[i]) for r in rows) for i in range(6)]
     for row in rows:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[6]]).rstrip())
@@ -107,13 +118,20 @@ def print_samples(samples: Samples, packets: int, connections: int) -> None:
     print(f"{'contender':34} {'CPU s':>7} {'wall s':>7} {'Mpps':>6} {'conn/s':>9} {'RSS MB':>7}")
     for name, usages in sorted(samples.usages.items(), key=lambda item: samples.cpu(item[0])):
         cpu, wall = samples.cpu(name), statistics.median(u.wall_s for u in usages)
-        print(f"{name:34} {cpu:7.3f} {wall:7.3f} {packets / cpu / 1e6:6.2f} {connections / cpu:9,.0f} {samples.rss(name):7.0f}")
+        print(
+            f"{name:34} {cpu:7.3f} {wall:7.3f} {packets / cpu / 1e6:6.2f} {connections / cpu:9,.0f} "
+            f"{samples.rss(name):7.0f}"
+        )
 
 
 def google_benchmark(program: str, repetitions: int, pattern: str = "") -> dict:
     """Median CPU nanoseconds per iteration by benchmark name, and its counters; interleaved by the library."""
-    argv = [program, "--benchmark_format=json", f"--benchmark_repetitions={repetitions}",
-            "--benchmark_enable_random_interleaving=true"]
+    argv = [
+        program,
+        "--benchmark_format=json",
+        f"--benchmark_repetitions={repetitions}",
+        "--benchmark_enable_random_interleaving=true",
+    ]
     if pattern:
         argv.append(f"--benchmark_filter={pattern}")
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
@@ -124,5 +142,7 @@ def google_benchmark(program: str, repetitions: int, pattern: str = "") -> dict:
             raise RuntimeError(f"{program}: {item['name']}: {item.get('error_message')}")
         if item["run_type"] == "iteration":
             found.setdefault(item["run_name"], []).append(item)
-    return {name: {"cpu_ns": statistics.median(i["cpu_time"] * scale[i["time_unit"]] for i in items), **items[0]}
-            for name, items in found.items()}
+    return {
+        name: {"cpu_ns": statistics.median(i["cpu_time"] * scale[i["time_unit"]] for i in items), **items[0]}
+        for name, items in found.items()
+    }

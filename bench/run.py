@@ -3,10 +3,11 @@
 
 usage: bench/run.py [--build build/release] [--quick] [--rounds 5] [--json OUT]
 
-The contenders read the same capture in turns, round by round; what counts is CPU time, and ratios of it, since this host
-may be twice as slow a minute later. Before timing, every contender's counts are compared with the generator's ledger.
+The contenders read the same capture in turns, round by round; what counts is CPU time, and ratios of it, since a shared
+host may be twice as slow a minute later. Before timing, each contender's counts are compared with the workload's ledger.
 --quick: a tenth of the workload and one round; ratios are printed and not gated, wrong counts still fail.
 """
+
 import argparse
 import datetime
 import json
@@ -22,7 +23,7 @@ import contenders as c
 from harness import Goal, Samples, google_benchmark, measure, print_goals, print_samples
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# CPU of suricata (7.0.10, eve flow log only) over softflowd's on this workload, when both were last measured side by side.
+# CPU of suricata (7.0.10, eve flow log only) over softflowd's on this workload, as last measured side by side.
 SURICATA_OVER_SOFTFLOWD = 2.03
 
 
@@ -73,7 +74,10 @@ class Bench:
             c.Replay("weir replay: default levels", weir, cluster, False, *common),
             c.Replay("weir replay: level 0, both ends", weir, [*cluster, "--level", "0"], True, *common),
             c.Replay("weir replay: level 0, no cluster", weir, ["--level", "0", "--interval", "0"], True, *common),
-            c.Softflowd(*common), c.Argus(*common), c.Nfpcapd(*common), c.Suricata(*common),
+            c.Softflowd(*common),
+            c.Argus(*common),
+            c.Nfpcapd(*common),
+            c.Suricata(*common),
         ]
 
     def compare_tools(self, ledger: dict) -> list:
@@ -81,7 +85,9 @@ class Bench:
         for contender in self.line_up(ledger):
             missing = contender.missing()
             if missing:
-                print(f"not taking part: {contender.name} ({', '.join(os.path.basename(m) for m in missing)} is missing)")
+                print(
+                    f"not taking part: {contender.name} ({', '.join(os.path.basename(m) for m in missing)} is missing)"
+                )
                 continue
             try:
                 contender.prepare()
@@ -112,24 +118,55 @@ class Bench:
         biflows, default, floor = "weir: biflows, binary", "weir replay: default levels", "floor: mmap, parse, hash"
         both, single, eve = "weir replay: level 0, both ends", "weir replay: level 0, no cluster", c.Suricata.name
         against = f"fastest here: {fastest}" if fastest else "no peer is installed"
-        self.goal("1", "capture to biflows, binary, over the fastest exporter", ratio(fastest, biflows), 3.5, 6, note=against)
+        self.goal(
+            "1", "capture to biflows, binary, over the fastest exporter", ratio(fastest, biflows), 3.5, 6, note=against
+        )
         self.goal("2", "the same, CPU of the mmap floor", ratio(biflows, floor), 1.5, 0.8, at_most=True)
-        self.goal("3", "capture to policy, aggregate, JSON, over the fastest exporter", ratio(fastest, default), 2.5, 4, note=against)
+        self.goal(
+            "3",
+            "capture to policy, aggregate, JSON, over the fastest exporter",
+            ratio(fastest, default),
+            2.5,
+            4,
+            note=against,
+        )
         if eve in names:
             self.goal("4", "one JSON line per connection, over suricata eve-flow", ratio(eve, single), 4, 8)
             self.goal("4", "two lines per connection, with policy, over suricata", ratio(eve, both))
         else:
-            self.goal("4", "one JSON line per connection, over suricata eve-flow", None, 4, 8, note="suricata is not installed")
+            self.goal(
+                "4",
+                "one JSON line per connection, over suricata eve-flow",
+                None,
+                4,
+                8,
+                note="suricata is not installed",
+            )
             for name, what in ((single, "one line"), (both, "two lines with policy")):
                 measured = ratio(c.Softflowd.name, name)
-                self.goal("4", f"{what}, estimated", measured and measured * SURICATA_OVER_SOFTFLOWD,
-                          note=f"from softflowd here, times {SURICATA_OVER_SOFTFLOWD} measured elsewhere")
+                self.goal(
+                    "4",
+                    f"{what}, estimated",
+                    measured and measured * SURICATA_OVER_SOFTFLOWD,
+                    note=f"from softflowd here, times {SURICATA_OVER_SOFTFLOWD} measured elsewhere",
+                )
         if default in names:
             cpu = self.samples.cpu(default)
             self.goal("5", "end to end, packets per CPU second", ledger["packets"] / cpu / 1e6, 1.5, 4, unit="Mpps")
-            self.goal("5", "end to end, connections per CPU second", ledger["connections"] / cpu / 1e3, 150, 400, unit="k/s")
-        self.goals.append(Goal("6", "counts that differ from the ledger", len(self.problems), 0, unit="", at_most=True,
-                               note=f"{len(present)} contenders checked"))
+            self.goal(
+                "5", "end to end, connections per CPU second", ledger["connections"] / cpu / 1e3, 150, 400, unit="k/s"
+            )
+        self.goals.append(
+            Goal(
+                "6",
+                "counts that differ from the ledger",
+                len(self.problems),
+                0,
+                unit="",
+                at_most=True,
+                note=f"{len(present)} contenders checked",
+            )
+        )
 
     # Rows 7 and 9, memory, verdicts: the modules' own benchmarks.
 
@@ -156,21 +193,39 @@ class Bench:
         self.judge_aggregation(self.micro("aggregate_bench"))
         for name, result in self.micro("policy_bench").items():
             if "Verdict" in name and "Oracle" not in name:
-                self.goal("-", f"policy verdicts: {name.removeprefix('BM_Verdict')}", 1e3 / result["cpu_ns"], unit="M/s",
-                          note="1,000 policies, 5,000 pods")
+                self.goal(
+                    "-",
+                    f"policy verdicts: {name.removeprefix('BM_Verdict')}",
+                    1e3 / result["cpu_ns"],
+                    unit="M/s",
+                    note="1,000 policies, 5,000 pods",
+                )
         memory = self.program("connection_memory")
         if os.path.exists(memory):
             result = json.loads(measure([memory, "100000" if self.options.quick else "1000000"]).output)
-            self.goal("-", "memory of one open connection", result["bytes_per_connection"], unit="B",
-                      note=f"{result['connections']:,} open")
+            self.goal(
+                "-",
+                "memory of one open connection",
+                result["bytes_per_connection"],
+                unit="B",
+                note=f"{result['connections']:,} open",
+            )
 
     def judge_aggregation(self, results: dict) -> None:
         """Pairs BM_X with BM_X's rival, the same work on std::unordered_map."""
         for name, result in results.items():
-            rival = next((r for r in results if re.search("unordered", r, re.I) and r.split("/")[1:] == name.split("/")[1:]), None)
+            rival = next(
+                (r for r in results if re.search("unordered", r, re.I) and r.split("/")[1:] == name.split("/")[1:]),
+                None,
+            )
             if rival and not re.search("unordered", name, re.I):
-                self.goal("9", f"aggregation over std::unordered_map: {name.removeprefix('BM_')}",
-                          results[rival]["cpu_ns"] / result["cpu_ns"], 2.2, 3.5)
+                self.goal(
+                    "9",
+                    f"aggregation over std::unordered_map: {name.removeprefix('BM_')}",
+                    results[rival]["cpu_ns"] / result["cpu_ns"],
+                    2.2,
+                    3.5,
+                )
         if not results:
             self.goal("9", "aggregation over std::unordered_map", None, 2.2, 3.5)
 
@@ -183,23 +238,51 @@ class Bench:
         if not os.path.exists(weir):
             self.goal("10", "reduction on the node workload", None, 100, 300)
             return
-        argv = [weir, "replay", self.path("node.pcap"), "--cluster", self.path("node.cluster.json"), "--node", ledger["node"],
-                "--interval", f"{ledger['window_s']}s"]
-        levels = {name: _sum_stream([*argv, *extra]) for name, extra in (("default", []), ("level 0", ["--level", "0"]))}
-        default, raw = levels["default"], levels["level 0"]
+        argv = [
+            weir,
+            "replay",
+            self.path("node.pcap"),
+            "--cluster",
+            self.path("node.cluster.json"),
+            "--node",
+            ledger["node"],
+            "--interval",
+            f"{ledger['window_s']}s",
+        ]
+        levels = {"default levels": _sum_stream(argv)}
+        for level in range(4):
+            levels[f"level {level}"] = _sum_stream([*argv, "--level", str(level)])
+        default, raw = levels["default levels"], levels["level 0"]
         self.facts["node_workload"] = {"connections": ledger["connections"], **levels}
-        if default["packets"] != raw["packets"] or default["bytes"] != raw["bytes"]:
+        if len({(sums["packets"], sums["bytes"]) for sums in levels.values()}) != 1:
             self.problems.append(f"node workload: packets or bytes differ between levels: {levels}")
         note = "a tenth of the rate: no measure of it" if self.options.quick else ""
-        self.goal("10", "connections in over records out, default levels", ledger["connections"] / max(1, default["records"]), 100, 300, note=note)
-        self.goal("10", "bytes of the log, level 0 over default levels", raw["log_bytes"] / max(1, default["log_bytes"]), 100, 300, note=note)
+        self.goal(
+            "10",
+            "connections in over records out, default levels",
+            ledger["connections"] / max(1, default["records"]),
+            100,
+            300,
+            note=note,
+        )
+        self.goal(
+            "10",
+            "bytes of the log, level 0 over default levels",
+            raw["log_bytes"] / max(1, default["log_bytes"]),
+            100,
+            300,
+            note=note,
+        )
 
     def run(self) -> int:
         options = self.options
         if absent := c.absent_peers():
             print(f"absent peers: apt-get install {' '.join(absent)}")
         ledger = self.generate("gen_capture", "capture", *(["--connections", "20000"] if options.quick else []))
-        print(f"capture: {ledger['packets']:,} packets, {ledger['connections']:,} connections, {ledger['uniflows']:,} uniflows")
+        print(
+            f"capture: {ledger['packets']:,} packets, {ledger['connections']:,} connections, "
+            f"{ledger['uniflows']:,} uniflows"
+        )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:  # somebody to send NetFlow to
             collector.bind(("127.0.0.1", 0))
             c.Softflowd.collector_port = collector.getsockname()[1]
@@ -223,9 +306,18 @@ class Bench:
         report = {
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "machine": {"cpu": _cpu_model(), "cores": os.cpu_count(), "kernel": platform.release()},
-            "quick": self.options.quick, "rounds": self.options.rounds, "ledger": ledger, **self.facts,
-            "contenders": {name: {"cpu_s": [u.cpu_s for u in usages], "median_cpu_s": self.samples.cpu(name),
-                                  "rss_mb": self.samples.rss(name)} for name, usages in self.samples.usages.items()},
+            "quick": self.options.quick,
+            "rounds": self.options.rounds,
+            "ledger": ledger,
+            **self.facts,
+            "contenders": {
+                name: {
+                    "cpu_s": [u.cpu_s for u in usages],
+                    "median_cpu_s": self.samples.cpu(name),
+                    "rss_mb": self.samples.rss(name),
+                }
+                for name, usages in self.samples.usages.items()
+            },
             "goals": [{**vars(goal), "verdict": goal.verdict()} for goal in self.goals],
             "problems": self.problems,
         }
@@ -260,8 +352,12 @@ def _sum_stream(argv: list) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="build folder of the release preset")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the workload, one round, no gates but on counts")
+    parser.add_argument(
+        "--build", default=os.path.join(ROOT, "build", "release"), help="build folder of the release preset"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the workload, one round, no gates but on counts"
+    )
     parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds (5; quick: 1)")
     parser.add_argument("--json", metavar="OUT", help="write the figures here too")
     options = parser.parse_args()

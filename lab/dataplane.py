@@ -2,6 +2,7 @@
 
 Written from the Kubernetes API's semantics, on its own: what the lab enforces is no product of the code under test.
 """
+
 from manifests import Cluster, Pod, port_number
 
 
@@ -10,8 +11,12 @@ def matches(selector: dict, labels: dict) -> bool:
         return False
     for rule in selector.get("matchExpressions", []):
         value, values = labels.get(rule["key"]), rule.get("values", [])
-        if not {"In": value in values, "NotIn": value not in values,
-                "Exists": value is not None, "DoesNotExist": value is None}[rule["operator"]]:
+        if not {
+            "In": value in values,
+            "NotIn": value not in values,
+            "Exists": value is not None,
+            "DoesNotExist": value is None,
+        }[rule["operator"]]:
             return False
     return True
 
@@ -42,7 +47,11 @@ def _port_matches(rule: dict, named_on: list) -> list:
         if "port" not in port:
             found.append(f"meta l4proto {protocol.lower()} ")
             continue
-        numbers = {port_number(pod, port["port"], protocol) for pod in named_on} if isinstance(port["port"], str) else {port["port"]}
+        numbers = (
+            {port_number(pod, port["port"], protocol) for pod in named_on}
+            if isinstance(port["port"], str)
+            else {port["port"]}
+        )
         last = f"-{port['endPort']}" if "endPort" in port else ""
         found += [f"{protocol.lower()} dport {number}{last} " for number in sorted(n for n in numbers if n)]
     return found
@@ -71,10 +80,13 @@ def _policy_chains(cluster: Cluster) -> tuple:
     chains, jumps = [], {"egress": [], "ingress": []}
     for number, pod in enumerate(cluster.pods):
         for direction in ("egress", "ingress"):
-            selecting = [p for p in cluster.of("NetworkPolicy")
-                         if p["metadata"]["namespace"] == pod.namespace
-                         and direction.capitalize() in p["spec"]["policyTypes"]
-                         and matches(p["spec"]["podSelector"], pod.labels)]
+            selecting = [
+                p
+                for p in cluster.of("NetworkPolicy")
+                if p["metadata"]["namespace"] == pod.namespace
+                and direction.capitalize() in p["spec"]["policyTypes"]
+                and matches(p["spec"]["podSelector"], pod.labels)
+            ]
             if not selecting:
                 continue
             lines = [line for policy in selecting for line in _rules(cluster, pod, policy, direction)]
@@ -100,14 +112,19 @@ def _service_rules(cluster: Cluster) -> list:
 
 
 def ruleset(cluster: Cluster, mirror_device: str, mirror_address: str) -> str:
-    """One table. Every forwarded packet is copied to `mirror_device` after DNAT and before policy: once each, refused or not."""
+    """One table. Every forwarded packet is copied to `mirror_device` once: after DNAT and before policy."""
+    mirror = f'dup to {mirror_address} device "{mirror_device}"'
     chains, jumps = _policy_chains(cluster)
     services = "\n  ".join(_service_rules(cluster))
     policies = "\n  ".join(["ct state established,related accept", *jumps])
-    return "\n".join([
-        "table ip weirlab {",
-        *chains,
-        f" chain services {{ type nat hook prerouting priority dstnat; policy accept;\n  {services}\n }}",
-        f' chain mirror {{ type filter hook forward priority -5; policy accept;\n  dup to {mirror_address} device "{mirror_device}"\n }}',
-        f" chain enforce {{ type filter hook forward priority 0; policy accept;\n  {policies}\n }}",
-        "}", ""])
+    return "\n".join(
+        [
+            "table ip weirlab {",
+            *chains,
+            f" chain services {{ type nat hook prerouting priority dstnat; policy accept;\n  {services}\n }}",
+            f" chain mirror {{ type filter hook forward priority -5; policy accept;\n  {mirror}\n }}",
+            f" chain enforce {{ type filter hook forward priority 0; policy accept;\n  {policies}\n }}",
+            "}",
+            "",
+        ]
+    )

@@ -1,4 +1,5 @@
 """The cluster's objects, read from the manifests: they are the lab's topology."""
+
 import re
 from dataclasses import dataclass
 
@@ -29,7 +30,9 @@ class Cluster:
             self.objects = [item for item in yaml.safe_load_all(file) if item]
         self.namespaces = {o["metadata"]["name"]: o["metadata"].get("labels", {}) for o in self.of("Namespace")}
         self.pods = [_pod(o) for o in self.of("Pod")]
-        self.node_ip = next(a["address"] for a in self.of("Node")[0]["status"]["addresses"] if a["type"] == "InternalIP")
+        self.node_ip = next(
+            a["address"] for a in self.of("Node")[0]["status"]["addresses"] if a["type"] == "InternalIP"
+        )
 
     def of(self, kind: str) -> list:
         return [o for o in self.objects if o["kind"] == kind]
@@ -55,8 +58,15 @@ def _pod(item: dict) -> Pod:
     ports = tuple((p.get("name", ""), p["containerPort"], p.get("protocol", "TCP")) for p in container.get("ports", []))
     probe = container.get("readinessProbe", {}).get("tcpSocket", {}).get("port")
     meta = item["metadata"]
-    return Pod(meta["namespace"], meta["name"], item["status"]["podIP"], meta.get("labels", {}),
-               tuple(container.get("command", [])), ports, probe)
+    return Pod(
+        meta["namespace"],
+        meta["name"],
+        item["status"]["podIP"],
+        meta.get("labels", {}),
+        tuple(container.get("command", [])),
+        ports,
+        probe,
+    )
 
 
 def expand(text: str, variables: dict) -> str:

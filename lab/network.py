@@ -2,6 +2,7 @@
 
 All names carry the process id, all devices live inside the namespaces, and close() removes everything again.
 """
+
 import os
 import shutil
 import signal
@@ -57,10 +58,24 @@ class Network:
     def add_node(self, address: str) -> None:
         self._add_namespace(self.node)
         device, own, peer, mac = MIRROR
-        self._ip(self.node, f"link add {device} type veth peer name mirror1", f"link set {device} up", "link set mirror1 up",
-                 f"addr add {own} dev {device}", f"neigh add {peer} lladdr {mac} dev {device}")
-        self.exec(self.node, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0",
-                  "net.ipv4.conf.default.rp_filter=0", "net.ipv4.conf.all.send_redirects=0", "net.ipv6.conf.all.disable_ipv6=1")
+        self._ip(
+            self.node,
+            f"link add {device} type veth peer name mirror1",
+            f"link set {device} up",
+            "link set mirror1 up",
+            f"addr add {own} dev {device}",
+            f"neigh add {peer} lladdr {mac} dev {device}",
+        )
+        self.exec(
+            self.node,
+            "sysctl",
+            "-qw",
+            "net.ipv4.ip_forward=1",
+            "net.ipv4.conf.all.rp_filter=0",
+            "net.ipv4.conf.default.rp_filter=0",
+            "net.ipv4.conf.all.send_redirects=0",
+            "net.ipv6.conf.all.disable_ipv6=1",
+        )
         self.node_address = address
 
     def add_pod(self, number: int, ip: str, resolver: str, search: str) -> str:
@@ -74,18 +89,32 @@ class Network:
         """The rest of the world: one namespace that owns all the addresses outside the cluster."""
         name = self._leg("outside", "uplink", addresses[0])
         self._ip(name, *(f"addr add {address}/32 dev eth0" for address in addresses[1:]))
-        self._ip(self.node, *(f"route add {address} dev uplink" for address in addresses[1:]),
-                 f"addr add {self.node_address}/32 dev uplink", f"route add default via {addresses[0]} dev uplink onlink")
+        self._ip(
+            self.node,
+            *(f"route add {address} dev uplink" for address in addresses[1:]),
+            f"addr add {self.node_address}/32 dev uplink",
+            f"route add default via {addresses[0]} dev uplink onlink",
+        )
         return name
 
     def _leg(self, suffix: str, device: str, ip: str) -> str:
         """A namespace joined to the node by a veth pair, routed like a pod: a /32 and a link-local gateway."""
         name = f"{self.prefix}-{suffix}"
         self._add_namespace(name)
-        self._ip(self.node, f"link add {device} address {GATEWAY_MAC} type veth peer name eth0 netns {name}",
-                 f"link set {device} up", f"route add {ip} dev {device}")
-        self._ip(name, "link set eth0 up", f"addr add {ip}/32 dev eth0", f"route add {GATEWAY} dev eth0 scope link",
-                 f"neigh add {GATEWAY} lladdr {GATEWAY_MAC} dev eth0 nud permanent", f"route add default via {GATEWAY} src {ip}")
+        self._ip(
+            self.node,
+            f"link add {device} address {GATEWAY_MAC} type veth peer name eth0 netns {name}",
+            f"link set {device} up",
+            f"route add {ip} dev {device}",
+        )
+        self._ip(
+            name,
+            "link set eth0 up",
+            f"addr add {ip}/32 dev eth0",
+            f"route add {GATEWAY} dev eth0 scope link",
+            f"neigh add {GATEWAY} lladdr {GATEWAY_MAC} dev eth0 nud permanent",
+            f"route add default via {GATEWAY} src {ip}",
+        )
         # Frames as they go over a wire: whole checksums, no segments above the MTU.
         self.exec(name, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off", "gro", "off")
         return name
@@ -100,8 +129,12 @@ class Network:
 
     def wait_for_port(self, namespace: str, port: int) -> None:
         deadline = time.monotonic() + 10
-        while subprocess.run(["ip", "netns", "exec", namespace, "nc", "-z", "127.0.0.1", str(port)],
-                             check=False, capture_output=True).returncode != 0:
+        while (
+            subprocess.run(
+                ["ip", "netns", "exec", namespace, "nc", "-z", "127.0.0.1", str(port)], check=False, capture_output=True
+            ).returncode
+            != 0
+        ):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{namespace}: nothing listens on port {port}")
             time.sleep(0.05)

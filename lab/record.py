@@ -6,6 +6,7 @@ usage: lab/record.py [--manifests testdata/shop/manifests.yaml] [--out testdata/
 Needs root and the Debian packages iproute2 nftables tcpdump ethtool python3-yaml nginx-light dnsmasq-base redis-server
 busybox curl dnsutils netcat-openbsd iputils-ping openssl. Touches only namespaces of its own, and removes them.
 """
+
 import argparse
 import os
 import shutil
@@ -76,13 +77,50 @@ class Shop:
         home = os.path.join(self.directory, "partner")
         shutil.copytree(PROGRAM_FILES, home)
         os.makedirs(os.path.join(home, "tmp"))
-        network.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "7",
-                    "-subj", "/CN=api.partner.example", "-keyout", f"{home}/partner.key", "-out", f"{home}/partner.crt")
-        self.net.spawn(self.outside, ["nginx", "-e", "stderr", "-p", home, "-c", "partner.conf"], stdout=self.log, stderr=self.log)
+        network.run(
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "7",
+            "-subj",
+            "/CN=api.partner.example",
+            "-keyout",
+            f"{home}/partner.key",
+            "-out",
+            f"{home}/partner.crt",
+        )
+        self.net.spawn(
+            self.outside, ["nginx", "-e", "stderr", "-p", home, "-c", "partner.conf"], stdout=self.log, stderr=self.log
+        )
 
     def visit(self, path: str, source: str, *options: str) -> None:
-        subprocess.run(["ip", "netns", "exec", self.outside, "curl", "-s", "-o", os.devnull, "--max-time", "12", "--interface", source,
-                        "-H", "Host: shop.example", *options, SHOP + path], check=False)
+        subprocess.run(
+            [
+                "ip",
+                "netns",
+                "exec",
+                self.outside,
+                "curl",
+                "-s",
+                "-o",
+                os.devnull,
+                "--max-time",
+                "12",
+                "--interface",
+                source,
+                "-H",
+                "Host: shop.example",
+                *options,
+                SHOP + path,
+            ],
+            check=False,
+        )
 
     def knock(self, address: str, port: int) -> subprocess.Popen:
         return self.net.spawn(self.outside, ["nc", "-z", "-w", "2", "-s", SCANNER, address, str(port)])
@@ -95,8 +133,16 @@ def traffic(shop: Shop) -> None:
         for path in ("/", "/catalog/items.json", "/cart", "/"):
             shop.visit(path, customer, *BROWSER)
             time.sleep(0.1)
-    knocks = [shop.knock(shop.cluster.pod(app).ip, port) for app, port in
-              (("ingress-nginx", 22), ("ingress-nginx", 8443), ("frontend", 22), ("redis", 6379), ("payment", 8080))]
+    knocks = [
+        shop.knock(shop.cluster.pod(app).ip, port)
+        for app, port in (
+            ("ingress-nginx", 22),
+            ("ingress-nginx", 8443),
+            ("frontend", 22),
+            ("redis", 6379),
+            ("payment", 8080),
+        )
+    ]
     # The company's proxy names the employee behind it.
     for employee in ("192.0.2.131", "192.0.2.132"):
         for path in ("/", "/catalog/prices.json", "/cart"):
@@ -119,9 +165,27 @@ def record(options: argparse.Namespace, directory: str) -> None:
         shop.build()
         shop.start_servers()
         out = os.path.join(directory, "shop.pcap")
-        tcpdump = net.spawn(net.node, ["tcpdump", "-i", network.MIRROR[0], "-Q", "out", "-U", "--immediate-mode", "-Z", "root",
-                                       "-s", "0", "-w", out, "ip"],
-                            stderr=subprocess.PIPE, text=True)
+        tcpdump = net.spawn(
+            net.node,
+            [
+                "tcpdump",
+                "-i",
+                network.MIRROR[0],
+                "-Q",
+                "out",
+                "-U",
+                "--immediate-mode",
+                "-Z",
+                "root",
+                "-s",
+                "0",
+                "-w",
+                out,
+                "ip",
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         while "listening on" not in tcpdump.stderr.readline():
             if tcpdump.poll() is not None:
                 raise RuntimeError("tcpdump did not start")

@@ -2,6 +2,7 @@
 
 usage: app.py PORT TIMEOUT_SECONDS [http://HOST/PATH | https://HOST/PATH | redis://HOST:PORT]...
 """
+
 import http.server
 import json
 import socket
@@ -20,7 +21,9 @@ def call(url: str) -> str:
         with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as connection:
             connection.sendall(b"*2\r\n$4\r\nINCR\r\n$5\r\ncarts\r\n")
             return connection.recv(4096).decode().strip()
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=TRUST_ANY if parts.scheme == "https" else None) as reply:
+    with urllib.request.urlopen(
+        url, timeout=TIMEOUT_S, context=TRUST_ANY if parts.scheme == "https" else None
+    ) as reply:
         return f"{reply.status}, {len(reply.read())} bytes"
 
 
