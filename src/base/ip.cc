@@ -36,7 +36,7 @@ std::uint32_t IpAddress::v4_host_order() const {
 Result<IpAddress> IpAddress::parse(std::string_view text) {
   char buffer[64];
   if (text.size() < sizeof buffer) {
-    std::memcpy(buffer, text.data(), text.size());
+    text.copy(buffer, text.size());  // unlike memcpy, it takes an empty view of null
     buffer[text.size()] = '\0';
     std::uint8_t raw[16];
     if (inet_pton(AF_INET, buffer, raw) == 1) return v4(raw);

@@ -18,6 +18,7 @@ TEST(IpAddress, RejectsWhatIsNoAddress) {
     SCOPED_TRACE(text);
     EXPECT_FALSE(IpAddress::parse(text).ok());
   }
+  EXPECT_FALSE(IpAddress::parse({}).ok()) << "a view of nothing at all";
 }
 
 TEST(IpAddress, MappedIpv6IsTheIpv4AddressItMaps) {

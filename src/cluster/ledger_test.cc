@@ -351,10 +351,9 @@ TEST(Ledger, EqualGroupsAndLabelsHaveEqualPointers) {
                                  pod_yaml("web-3", metadata + ", namespace: other", "podIP: 10.0.0.3")));
   const auto pods = ledger.pods();
   ASSERT_EQ(pods.size(), 3U);
-  // Bare pods are workloads of their own, so give these an owner-free group by name only through labels.
   EXPECT_EQ(pods[0]->labels, pods[1]->labels);
   EXPECT_EQ(pods[0]->labels, pods[2]->labels);
-  EXPECT_NE(pods[0]->group, pods[2]->group);
+  EXPECT_NE(pods[0]->group, pods[1]->group) << "a bare pod is a workload of its own";
   for (std::size_t i = 0; i < pods.size(); ++i) EXPECT_EQ(pods[i]->pod_index, static_cast<std::int32_t>(i));
 
   const std::string owned = "generateName: ds-, ownerReferences: [{kind: DaemonSet, name: ds, controller: true}]";

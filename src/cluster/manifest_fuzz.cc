@@ -1,9 +1,12 @@
-// Any bytes as a manifest, once as YAML or JSON and once as JSON: an error or objects, never a crash.
+// Any bytes as a manifest, once as YAML or JSON and once as JSON, and a ledger of what was read before the error, if
+// there is one: never a crash.
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
+#include "cluster/ledger.h"
 #include "cluster/manifest_reader.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -14,6 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const weir::Status status = weir::cluster::read_manifest_text("fuzz", text, json, objects, notes);
     (void)status.ok();
     (void)notes.lines();
+    const weir::cluster::Ledger ledger(std::move(objects));
+    for (const auto* pod : ledger.pods()) {
+      for (const weir::IpAddress& ip : pod->ips) (void)ledger.resolve(ip, pod->namespace_name, 0);
+    }
   }
   return 0;
 }
