@@ -18,7 +18,6 @@
 namespace weir::aggregate {
 namespace {
 
-constexpr std::size_t kBatch = 32;
 /// Label sets made by intersection that are kept before unused ones are looked for.
 constexpr std::size_t kMaxIdleLabelSets = 4096;
 
@@ -198,18 +197,18 @@ std::uint32_t FlowAggregator::insert(const Keyed& keyed) {
 // Counting.
 
 void FlowAggregator::add(std::span<const model::ReportedFlow> flows) {
-  std::array<Keyed, kBatch> batch;
   while (!flows.empty()) {
     const std::size_t size = std::min(flows.size(), kBatch);
     for (std::size_t i = 0; i < size; ++i) {
       const bool denied = is_denied(flows[i]);
-      make_key(flows[i], static_cast<Level>(denied ? options_.level_denied : options_.level_allowed), denied, batch[i]);
-      store_.prefetch_slot(batch[i].hash);
+      make_key(flows[i], static_cast<Level>(denied ? options_.level_denied : options_.level_allowed), denied,
+               batch_[i]);
+      store_.prefetch_slot(batch_[i].hash);
     }
-    for (std::size_t i = 0; i < size; ++i) store_.prefetch_entry(batch[i].hash);
+    for (std::size_t i = 0; i < size; ++i) store_.prefetch_entry(batch_[i].hash);
     for (std::size_t i = 0; i < size; ++i) {
-      const std::uint32_t position = find_or_admit(batch[i]);
-      if (position != FlowStore::kNone) apply(position, *batch[i].flow);
+      const std::uint32_t position = find_or_admit(batch_[i]);
+      if (position != FlowStore::kNone) apply(position, *batch_[i].flow);
     }
     stats_.reports += size;
     flows = flows.subspan(size);

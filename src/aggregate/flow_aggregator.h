@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -90,6 +91,7 @@ class FlowAggregator {
   const AggregateStats& stats() const { return stats_; }
 
  private:
+  static constexpr std::size_t kBatch = 32;
   /// A report with its key, on the way into the store.
   struct Keyed {
     const model::ReportedFlow* flow = nullptr;
@@ -133,6 +135,7 @@ class FlowAggregator {
   PointerMemo<model::ServiceRef> services_, service_names_;
   std::vector<std::unique_ptr<FlowDetails>> free_details_;
 
+  std::array<Keyed, kBatch> batch_;
   // The record under way, and the lists that it borrows.
   model::FlowRecord record_;
   std::vector<std::string_view> domains_;

@@ -7,6 +7,7 @@
 
 #include "aggregate/flow_details.h"
 #include "aggregate/flow_key.h"
+#include "aggregate/huge_page_allocator.h"
 #include "model/endpoint.h"
 #include "model/labels.h"
 
@@ -40,13 +41,14 @@ struct FlowIdentity {
 };
 
 /// TCP facts over the samples of a window; sums of microseconds and bytes, and numbers of samples.
-struct TcpTotals {
+struct alignas(64) TcpTotals {
   std::uint64_t smooth_rtt_sum = 0, min_rtt_sum = 0, mss_sum = 0;
   std::uint64_t retransmissions = 0, resets = 0;
   std::uint32_t smooth_rtt_samples = 0, min_rtt_samples = 0, mss_samples = 0;
   std::uint32_t smooth_rtt_max = 0, min_rtt_max = 0;
   std::uint16_t mss_min = 0;
 };
+static_assert(sizeof(TcpTotals) == 64);
 
 /// Entries by key: dense arrays in order of first insertion, and a flat table of (hash tag, position) with linear
 /// probing at a load of at most 1/2. A look-up that hits touches one slot and one entry, both of which can be
@@ -57,13 +59,14 @@ class FlowStore {
 
   FlowStore();
   void prefetch_slot(std::uint64_t hash) const { __builtin_prefetch(&slots_[hash & mask_]); }
-  /// Wants the slot to be cached.
+  /// The entry that the hash most likely means. Wants the slot to be cached.
   void prefetch_entry(std::uint64_t hash) const {
     const Slot slot = slots_[hash & mask_];
     if (slot.position == kNone) return;
     const auto* line = reinterpret_cast<const char*>(&entries_[slot.position]);
     __builtin_prefetch(line, 1);
     __builtin_prefetch(line + 64, 1);
+    __builtin_prefetch(&tcp_[slot.position], 1);
   }
   /// Position of the entry, kNone if there is none.
   std::uint32_t find(std::uint64_t hash, const FlowKey& key, const KeyAddresses& addresses) const {
@@ -98,11 +101,14 @@ class FlowStore {
   void rebuild_slots(std::size_t slots);
   void place(std::uint64_t hash, std::uint32_t position);
 
-  std::vector<Slot> slots_;
+  template <typename T>
+  using Array = std::vector<T, HugePageAllocator<T>>;
+
+  Array<Slot> slots_;
   std::size_t mask_ = 0;
-  std::vector<FlowEntry> entries_;
-  std::vector<FlowIdentity> identities_;
-  std::vector<TcpTotals> tcp_;
+  Array<FlowEntry> entries_;
+  Array<FlowIdentity> identities_;
+  Array<TcpTotals> tcp_;
 };
 
 }  // namespace weir::aggregate
