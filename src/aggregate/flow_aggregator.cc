@@ -196,22 +196,37 @@ std::uint32_t FlowAggregator::insert(const Keyed& keyed) {
 
 // Counting.
 
+bool FlowAggregator::is_excluded(const model::ReportedFlow& flow) const {
+  if (options_.exclude.empty()) return false;
+  const model::FlowRecord record = single_flow_record(flow);
+  return std::any_of(options_.exclude.begin(), options_.exclude.end(),
+                     [&](const filter::Filter& rule) { return rule.matches(record); });
+}
+
 void FlowAggregator::add(std::span<const model::ReportedFlow> flows) {
-  while (!flows.empty()) {
-    const std::size_t size = std::min(flows.size(), kBatch);
-    for (std::size_t i = 0; i < size; ++i) {
-      const bool denied = is_denied(flows[i]);
-      make_key(flows[i], static_cast<Level>(denied ? options_.level_denied : options_.level_allowed), denied,
-               batch_[i]);
-      store_.prefetch_slot(batch_[i].hash);
+  stats_.reports += flows.size();
+  std::size_t size = 0;
+  for (const model::ReportedFlow& flow : flows) {
+    if (is_excluded(flow)) {
+      ++stats_.excluded;
+      continue;
     }
-    for (std::size_t i = 0; i < size; ++i) store_.prefetch_entry(batch_[i].hash);
-    for (std::size_t i = 0; i < size; ++i) {
-      const std::uint32_t position = find_or_admit(batch_[i]);
-      if (position != FlowStore::kNone) apply(position, *batch_[i].flow);
+    const bool denied = is_denied(flow);
+    make_key(flow, static_cast<Level>(denied ? options_.level_denied : options_.level_allowed), denied, batch_[size]);
+    store_.prefetch_slot(batch_[size].hash);
+    if (++size == kBatch) {
+      count_batch(size);
+      size = 0;
     }
-    stats_.reports += size;
-    flows = flows.subspan(size);
+  }
+  count_batch(size);
+}
+
+void FlowAggregator::count_batch(std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) store_.prefetch_entry(batch_[i].hash);
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::uint32_t position = find_or_admit(batch_[i]);
+    if (position != FlowStore::kNone) apply(position, *batch_[i].flow);
   }
 }
 

@@ -13,6 +13,7 @@
 #include "aggregate/label_intersection.h"
 #include "aggregate/pointer_memo.h"
 #include "base/result.h"
+#include "filter/filter.h"
 #include "model/flow_record.h"
 #include "model/reported_flow.h"
 
@@ -37,6 +38,9 @@ struct AggregateOptions {
   std::uint32_t max_keys = 1'000'000;
   /// External addresses held at once over all keys, about 32 B each; past it their true numbers are lower bounds.
   std::uint32_t max_addresses = 1'000'000;
+  /// A report that matches any is left out. A rule sees the level-0 record of that one report: rules on counters may
+  /// match some reports of a connection and not others, so name endpoints, ports, labels, policies.
+  std::vector<filter::Filter> exclude;
 
   /// Names every violated bound.
   Status validate() const;
@@ -45,6 +49,8 @@ struct AggregateOptions {
 /// Totals since creation.
 struct AggregateStats {
   std::uint64_t reports = 0;
+  /// Reports left out by Options::exclude.
+  std::uint64_t excluded = 0;
   /// Reports counted under a wider key than their level's, for want of room.
   std::uint64_t widened = 0;
   /// Reports lost because not even a key of level 3 had room.
@@ -102,6 +108,8 @@ class FlowAggregator {
 
   explicit FlowAggregator(AggregateOptions options);
 
+  bool is_excluded(const model::ReportedFlow& flow) const;
+  void count_batch(std::size_t size);
   bool is_denied(const model::ReportedFlow& flow);
   std::uint64_t endpoint_word(const model::Endpoint& endpoint, Level level);
   std::uint64_t service_word(const model::ServiceRef* service, Level level);

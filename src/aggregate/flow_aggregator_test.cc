@@ -519,6 +519,25 @@ TEST_F(Aggregate, FullOfKeysItWidensThenDropsAndKeepsTheSums) {
   EXPECT_EQ(aggregator_->stats().dropped, 4u);
 }
 
+TEST_F(Aggregate, ExclusionRulesSeeTheWholeReport) {
+  AggregateOptions options;
+  for (const char* rule :
+       {"src.port = 1000 AND src.ip = 10.0.0.0/8 AND dst.label.app = nginx", "policies = *|deny|*"}) {
+    options.exclude.push_back(filter::Filter::compile(rule).value());
+  }
+  make(options);
+  add(flow(1000));
+  add(flow(1001));
+  ReportedFlow denied = flow(1002);
+  denied.enforced = world_.trace({"0|t|a|deny|0"}, Action::kDeny);
+  add(denied);
+  const auto records = flush();
+  ASSERT_EQ(records.size(), 1u);
+  expect_counts(records[0], 1, 1, 1);
+  EXPECT_EQ(aggregator_->stats().excluded, 2u);
+  EXPECT_EQ(aggregator_->stats().reports, 3u);
+}
+
 TEST_F(Aggregate, RecordsComeInOrderOfFirstAppearance) {
   add(tcp_flow(client_, "10.0.0.1", 1, nginx_, "10.0.1.1", 5));
   ReportedFlow open = tcp_flow(client_, "10.0.0.1", 1, nginx_, "10.0.1.1", 6);
