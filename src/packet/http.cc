@@ -118,6 +118,15 @@ std::string_view as_text(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// A whole first line stands at the start: text of a body may look like the start of one.
+bool begins_with_head(std::span<const std::uint8_t> bytes) {
+  if (detect_http(bytes) != HttpStart::kYes) return false;
+  const std::string_view text = as_text(bytes);
+  const std::size_t begin = leading_line_breaks(text);
+  HttpHead head;
+  return text.find('\n', begin) != std::string_view::npos && parse_first_line(first_line(text.substr(begin)), head);
+}
+
 }  // namespace
 
 HttpStart detect_http(std::span<const std::uint8_t> bytes) {
@@ -175,7 +184,7 @@ std::size_t http_head_bytes(std::string_view text, std::size_t scanned) {
 
 void HttpReader::feed(std::span<const std::uint8_t> bytes, HttpEvents& events) {
   if (state_ == State::kLost && !bytes.empty()) {
-    if (detect_http(bytes) != HttpStart::kYes) {
+    if (!begins_with_head(bytes)) {
       if (++lost_segments_ >= kMaxLostSegments) state_ = State::kDone;
       return;
     }
