@@ -1,0 +1,12 @@
+#pragma once
+
+#include "packet/packet.h"
+
+namespace weir::meter {
+
+/// Whether the sender of a connection's first captured packet is the side that opened it: the sender of a SYN, the
+/// receiver of a SYN-ACK or of an ICMP reply; else the sender, unless only the sender has a service's port and the
+/// receiver an ephemeral one.
+bool opened_by_sender(const packet::DecodedPacket& packet);
+
+}  // namespace weir::meter

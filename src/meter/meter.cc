@@ -1,0 +1,405 @@
+// Packets are counted in groups, in three steps, so that the memory misses of a group overlap instead of adding up:
+// 1. make each key, hash it, ask for its cell of the index; 2. read the cells, ask for the entries they name;
+// 3. in packet order: look up again (all in cache now; an earlier packet of the group may have changed the table),
+//    count, follow the protocol.
+#include "meter/meter.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "meter/internal/opening_side.h"
+#include "meter/internal/tcp_tracker.h"
+
+namespace weir::meter {
+namespace {
+
+using model::ConnectionSlot;
+using model::ConnectionUpdate;
+using model::Outcome;
+using packet::DecodedPacket;
+
+/// Times are kept within [0, 2^62], so that sums and differences with timeouts cannot overflow.
+constexpr std::int64_t kMaxTime = std::int64_t{1} << 62;
+
+std::int64_t bounded_time(std::int64_t time_ns) { return std::clamp<std::int64_t>(time_ns, 0, kMaxTime); }
+
+bool equals(const Entry& e, const ConnectionKey& k) {
+  return e.a == k.a && e.b == k.b && e.port_a == k.port_a && e.port_b == k.port_b && e.protocol == k.protocol &&
+         e.state != State::kFree;
+}
+
+State first_state(const DecodedPacket& p) {
+  switch (p.tuple.protocol) {
+    case model::kProtoTcp:
+      if (!has_tcp_header(p) || (p.tcp_flags & packet::kTcpSyn) == 0) return State::kTcpMidstream;
+      return (p.tcp_flags & packet::kTcpAck) != 0 ? State::kTcpSynRecv : State::kTcpSynSent;
+    case model::kProtoUdp:
+      return State::kUdp;
+    case model::kProtoIcmp:
+    case model::kProtoIcmp6:
+      return State::kIcmp;
+    case model::kProtoSctp:
+      return State::kSctp;
+    default:
+      return State::kGeneric;
+  }
+}
+
+/// Whether the side that opened expects an answer, so that none is worth a note.
+bool expects_answer(const DecodedPacket& p) {
+  const int icmp_type = p.tuple.dest_port >> 8;
+  switch (p.tuple.protocol) {
+    case model::kProtoTcp:
+      return has_tcp_header(p) && (p.tcp_flags & packet::kTcpSyn) != 0;
+    case model::kProtoIcmp:
+      return icmp_type == 8 || icmp_type == 13 || icmp_type == 15 || icmp_type == 17;
+    case model::kProtoIcmp6:
+      return icmp_type == 128;
+    default:
+      return true;
+  }
+}
+
+/// A SYN on a connection that has closed begins a new one.
+bool reopens(const Entry& e, const DecodedPacket& p) {
+  return is_tcp_closed(e.state) &&
+         (p.tcp_flags & (packet::kTcpSyn | packet::kTcpAck | packet::kTcpRst)) == packet::kTcpSyn;
+}
+
+}  // namespace
+
+Status MeterOptions::validate() const {
+  std::string problems;
+  const auto require = [&](bool holds, const char* text) {
+    if (!holds) problems += (problems.empty() ? "" : "; ") + std::string(text);
+  };
+  constexpr std::uint32_t kMostConnections = 1u << 28;
+  constexpr std::chrono::nanoseconds kLongest = std::chrono::hours(24 * 365);
+  const Timeouts& t = timeouts;
+  require(max_connections >= 1 && max_connections <= kMostConnections, "max_connections: 1 to 268435456");
+  require(active_timeout.count() >= 0, "active_timeout: at least 0");
+  for (const auto timeout :
+       {t.tcp_syn_sent, t.tcp_syn_recv, t.tcp_established, t.tcp_fin_wait, t.tcp_close_wait, t.tcp_last_ack,
+        t.tcp_time_wait, t.tcp_close, t.udp, t.udp_stream, t.icmp, t.sctp, t.generic}) {
+    require(timeout.count() > 0 && timeout <= kLongest, "timeouts: above 0, at most a year");
+  }
+  if (problems.empty()) return {};
+  return invalid_argument("meter: " + problems);
+}
+
+Meter::Meter(const MeterOptions& options)
+    : options_(options),
+      active_timeout_ns_(options.active_timeout.count()),
+      wheel_(std::size_t{options.max_connections} + kMaxBatch) {
+  const Timeouts& t = options.timeouts;
+  const auto put = [&](State state, std::chrono::nanoseconds timeout) {
+    timeout_ns_[static_cast<std::size_t>(state)] = timeout.count();
+  };
+  put(State::kTcpSynSent, t.tcp_syn_sent);
+  put(State::kTcpSynRecv, t.tcp_syn_recv);
+  put(State::kTcpEstablished, t.tcp_established);
+  put(State::kTcpMidstream, t.generic);
+  put(State::kTcpFinWait, t.tcp_fin_wait);
+  put(State::kTcpCloseWait, t.tcp_close_wait);
+  put(State::kTcpLastAck, t.tcp_last_ack);
+  put(State::kTcpTimeWait, t.tcp_time_wait);
+  put(State::kTcpClose, t.tcp_close);
+  put(State::kUdp, t.udp);
+  put(State::kUdpStream, t.udp_stream);
+  put(State::kIcmp, t.icmp);
+  put(State::kSctp, t.sctp);
+  put(State::kGeneric, t.generic);
+}
+
+Result<std::unique_ptr<Meter>> Meter::create(MeterOptions options) {
+  TRY(options.validate());
+  std::unique_ptr<Meter> meter(new Meter(options));
+  const std::size_t slots = std::size_t{options.max_connections} + kMaxBatch;
+  TRY_ASSIGN(meter->index_, ConnectionIndex::create());
+  TRY_ASSIGN(meter->entries_, PagedArray<Entry>::create(slots));
+  // A slot stands once among the touched, the free or released, and those to look at, and stale in the wheel.
+  TRY_ASSIGN(meter->lists_, SlotPool::create(slots * (3 + TimerWheel::kStalePerSlot), TimerWheel::kBuckets + 8));
+  return meter;
+}
+
+// --- Packets.
+
+void Meter::prepare(const DecodedPacket& packet, Pending& pending) const {
+  pending.key = make_key(packet.tuple, pending.from_a);
+  pending.hash = hash_key(pending.key, options_.hash_seed);
+  index_.prefetch(pending.hash);
+}
+
+void Meter::prefetch_entry(const Pending& pending) const {
+  const ConnectionSlot slot = index_.find(pending.hash, [](ConnectionSlot) { return true; });
+  if (slot == kNoSlot) return;
+  const auto* entry = reinterpret_cast<const char*>(&entries_[slot]);
+  __builtin_prefetch(entry, 1);
+  __builtin_prefetch(entry + 64, 1);
+}
+
+void Meter::process(std::span<const DecodedPacket> batch, PacketNotes* notes) {
+  CHECK(batch.size() <= kMaxBatch);
+  if (notes != nullptr) {
+    notes->places.resize(batch.size());
+    notes->inspect.clear();
+  }
+  std::array<Pending, kGroup> pending;
+  for (std::size_t first = 0; first < batch.size(); first += kGroup) {
+    const auto group = batch.subspan(first, std::min(kGroup, batch.size() - first));
+    for (std::size_t i = 0; i < group.size(); ++i) prepare(group[i], pending[i]);
+    for (std::size_t i = 0; i < group.size(); ++i) prefetch_entry(pending[i]);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      const ConnectionSlot slot = count(group[i], pending[i]);
+      if (notes != nullptr)
+        note_place(static_cast<std::uint32_t>(first + i), group[i], slot, pending[i].from_a, *notes);
+    }
+  }
+}
+
+void Meter::note_place(std::uint32_t index, const DecodedPacket& packet, ConnectionSlot slot, bool from_a,
+                       PacketNotes& notes) const {
+  const Entry& entry = entries_[slot];
+  notes.places[index] = {slot, (from_a ? 0 : 1) == source_end(entry)};
+  if (has(entry, kInspect) && has_tcp_header(packet)) notes.inspect.push_back(index);
+}
+
+/// Counts one packet and returns its connection.
+ConnectionSlot Meter::count(const DecodedPacket& packet, const Pending& pending) {
+  ++stats_.packets;
+  stats_.bytes += packet.ip_bytes;
+  move_clock(packet.time_ns);
+  ConnectionSlot slot = find(pending.key, pending.hash);
+  if (slot != kNoSlot) {
+    const bool over = timed_out(entries_[slot]);
+    if (over || reopens(entries_[slot], packet)) {
+      end(slot, over ? End::kTimeout : End::kReplaced);
+      slot = kNoSlot;
+    }
+  }
+  if (slot == kNoSlot) slot = open(packet, pending);
+  add(entries_[slot], slot, packet, pending.from_a ? 0 : 1);
+  if (packet.icmp_error) on_icmp_error(packet);
+  return slot;
+}
+
+void Meter::add(Entry& e, ConnectionSlot slot, const DecodedPacket& packet, int end) {
+  const std::int64_t time_ns = bounded_time(packet.time_ns);
+  const bool full = e.bytes[end] + packet.ip_bytes < e.bytes[end] || e.packets[end] == 0xFFFF ||
+                    e.retransmissions == 0xFF || e.resets == 0xFF;
+  const bool aged = active_timeout_ns_ != 0 &&
+                    (time_ns - e.start_ns) / active_timeout_ns_ > (newest_ns(e) - e.start_ns) / active_timeout_ns_;
+  if (full || aged) emit_interim(e, slot);
+  e.bytes[end] += packet.ip_bytes;
+  ++e.packets[end];
+  if (time_ns < now_ns_) {
+    e.newest_ns = std::max(newest_ns(e), time_ns);
+    set(e, kLate);
+  } else {
+    clear(e, kLate);
+  }
+  e.active_ns = now_ns_;
+  set(e, kDirty);
+  set(e, kSeenFrom, end);
+  if (!e.listed) {
+    e.listed = true;
+    lists_.push(touched_, slot);
+  }
+  const std::int64_t timeout = timeout_of(e);
+  track(e, packet, end);
+  if (!e.timer.scheduled || timeout_of(e) < timeout) wheel_.schedule(lists_, slot, e.timer, deadline_tick(e));
+}
+
+/// Follows the connection's protocol.
+void Meter::track(Entry& e, const DecodedPacket& packet, int end) {
+  if (e.protocol == model::kProtoTcp) {
+    if (has_tcp_header(packet)) track_tcp(e, packet, end);
+    return;
+  }
+  const bool answered = has(e, kSeenFrom, 1 - source_end(e));
+  if (answered && has(e, kRequest)) e.outcome = Outcome::kEstablished;
+  if (e.state == State::kUdp && answered && has(e, kSeenFrom, source_end(e))) e.state = State::kUdpStream;
+}
+
+/// An unreachable message that answers a connection's first packets refuses it.
+void Meter::on_icmp_error(const DecodedPacket& packet) {
+  ++stats_.icmp_errors;
+  bool from_a = false;
+  const ConnectionKey key = make_key(packet.quoted, from_a);
+  const ConnectionSlot slot = find(key, hash_key(key, options_.hash_seed));
+  if (slot == kNoSlot || timed_out(entries_[slot])) return;
+  ++stats_.icmp_errors_matched;
+  Entry& e = entries_[slot];
+  const bool first_packets = has(e, kRequest) && !has(e, kSeenFrom, 1 - source_end(e));
+  if (packet.icmp_unreachable && first_packets && e.outcome == Outcome::kUnknown) {
+    e.outcome = Outcome::kRefused;
+    // Its news: the next flush says so.
+    set(e, kDirty);
+    if (!e.listed) lists_.push(touched_, slot);
+    e.listed = true;
+  }
+}
+
+// --- Connections.
+
+ConnectionSlot Meter::find(const ConnectionKey& key, std::uint32_t hash) const {
+  return index_.find(hash, [&](ConnectionSlot slot) { return equals(entries_[slot], key); });
+}
+
+ConnectionSlot Meter::open(const DecodedPacket& packet, const Pending& pending) {
+  if (stats_.open >= options_.max_connections) evict_one();
+  const ConnectionSlot slot = take_slot();
+  Entry& e = entries_[slot];
+  const Timer timer = e.timer;
+  const bool listed = e.listed;
+  e = {};
+  // The slot's places in the lists outlive its connections.
+  e.timer = timer;
+  e.listed = listed;
+  e.a = pending.key.a;
+  e.b = pending.key.b;
+  e.port_a = pending.key.port_a;
+  e.port_b = pending.key.port_b;
+  e.protocol = pending.key.protocol;
+  e.hash = pending.hash;
+  e.state = first_state(packet);
+  if (opened_by_sender(packet) != pending.from_a) set(e, kSourceIsB);
+  if (expects_answer(packet)) set(e, kRequest);
+  if (e.protocol == model::kProtoTcp) set(e, kInspect);
+  e.start_ns = e.newest_ns = bounded_time(packet.time_ns);
+  e.active_ns = now_ns_;
+  set(e, kLate);
+  // A slot may have a note in the wheel from the connection before, for a later time.
+  if (e.timer.scheduled) wheel_.schedule(lists_, slot, e.timer, deadline_tick(e));
+  index_.insert(pending.hash, slot);
+  ++stats_.started;
+  ++stats_.open;
+  return slot;
+}
+
+ConnectionSlot Meter::take_slot() {
+  const ConnectionSlot slot = lists_.pop(free_);
+  return slot != kNoSlot ? slot : entries_.push();
+}
+
+void Meter::evict_one() {
+  const auto timer_of = [this](ConnectionSlot slot) -> Timer& { return entries_[slot].timer; };
+  // One that had traffic since its look was planned gets another chance, but the search must end.
+  constexpr int kChances = 16;
+  for (int chance = 0;; ++chance) {
+    const ConnectionSlot slot = wheel_.take_next(lists_, timer_of);
+    CHECK(slot != kNoSlot);
+    Entry& e = entries_[slot];
+    if (e.state == State::kFree) continue;
+    const std::uint8_t planned = e.timer.bucket;
+    wheel_.schedule(lists_, slot, e.timer, deadline_tick(e));
+    if (e.timer.bucket == planned || chance == kChances) return end(slot, End::kEvicted);
+  }
+}
+
+void Meter::end(ConnectionSlot slot, End why) {
+  Entry& e = entries_[slot];
+  const bool silent = has(e, kRequest) && !has(e, kSeenFrom, 1 - source_end(e));
+  if (why != End::kEvicted && silent && e.outcome == Outcome::kUnknown) e.outcome = Outcome::kUnanswered;
+  drain(e, slot, updates_.emplace_back());
+  updates_.back().last = true;
+  index_.erase(e.hash, slot);
+  e.state = State::kFree;
+  e.flags = 0;
+  lists_.push(released_, slot);
+  --stats_.open;
+  ++stats_.ended;
+  ++(why == End::kTimeout ? stats_.timed_out : why == End::kReplaced ? stats_.replaced : stats_.evicted);
+}
+
+// --- Time.
+
+void Meter::move_clock(std::int64_t time_ns) {
+  time_ns = bounded_time(time_ns);
+  if (time_ns < now_ns_) {
+    ++stats_.time_backwards;
+    return;
+  }
+  now_ns_ = time_ns;
+  if (TimerWheel::tick_of(time_ns) != wheel_.tick()) advance(time_ns);
+}
+
+void Meter::advance(std::int64_t now_ns) {
+  now_ns_ = std::max(now_ns_, bounded_time(now_ns));
+  const std::int64_t tick = TimerWheel::tick_of(now_ns_);
+  if (stats_.started == 0) return wheel_.start(tick);
+  wheel_.advance(
+      lists_, tick, [this](ConnectionSlot slot) -> Timer& { return entries_[slot].timer; },
+      [this](ConnectionSlot slot) { __builtin_prefetch(&entries_[slot], 1); },
+      [this](ConnectionSlot slot) { on_due(slot); });
+}
+
+void Meter::on_due(ConnectionSlot slot) {
+  Entry& e = entries_[slot];
+  if (e.state == State::kFree) return;
+  if (timed_out(e)) return end(slot, End::kTimeout);
+  wheel_.schedule(lists_, slot, e.timer, deadline_tick(e));
+}
+
+// --- Updates.
+
+void Meter::drain(Entry& e, ConnectionSlot slot, ConnectionUpdate& u) {
+  const int source = source_end(e), dest = 1 - source;
+  u.tuple = {e.a, e.b, e.port_a, e.port_b, e.protocol};
+  if (source == 1) {
+    std::swap(u.tuple.source, u.tuple.dest);
+    if (!is_icmp(e.protocol)) std::swap(u.tuple.source_port, u.tuple.dest_port);
+  }
+  u.original_dest = u.tuple.dest;
+  u.original_dest_port = u.tuple.dest_port;
+  u.slot = slot;
+  u.first = !has(e, kReported);
+  u.closed = is_tcp_closed(e.state) && !has(e, kClosed);
+  u.outcome = e.outcome;
+  u.start_ns = e.start_ns;
+  u.newest_ns = newest_ns(e);
+  u.delta = {e.packets[source], e.packets[dest], e.bytes[source], e.bytes[dest]};
+  u.tcp.smooth_rtt_us = e.smooth_us[0] + e.smooth_us[1];
+  u.tcp.min_rtt_us = e.min_us[0] + e.min_us[1];
+  u.tcp.mss = e.mss;
+  u.tcp.retransmissions = e.retransmissions;
+  u.tcp.resets = e.resets;
+  set(e, kReported);
+  if (u.closed) set(e, kClosed);
+  clear(e, kDirty);
+  e.packets[0] = e.packets[1] = 0;
+  e.bytes[0] = e.bytes[1] = 0;
+  e.retransmissions = e.resets = 0;
+}
+
+void Meter::emit_interim(Entry& e, ConnectionSlot slot) { drain(e, slot, updates_.emplace_back()); }
+
+void Meter::clear_updates() {
+  updates_.clear();
+  for (auto slot = lists_.pop(released_); slot != kNoSlot; slot = lists_.pop(released_)) lists_.push(free_, slot);
+}
+
+std::span<const ConnectionUpdate> Meter::flush() {
+  flushed_.clear();
+  while (flushed_.size() < kFlushSpan) {
+    constexpr std::uint32_t kPrefetchAhead = 8;
+    const ConnectionSlot later = lists_.peek(touched_, kPrefetchAhead);
+    if (later != kNoSlot) {
+      __builtin_prefetch(&entries_[later], 1);
+      __builtin_prefetch(reinterpret_cast<const char*>(&entries_[later]) + 64, 1);
+    }
+    const ConnectionSlot slot = lists_.pop(touched_);
+    if (slot == kNoSlot) break;
+    Entry& e = entries_[slot];
+    e.listed = false;
+    // Its final update may have gone out already.
+    if (e.state != State::kFree && has(e, kDirty)) drain(e, slot, flushed_.emplace_back());
+  }
+  return flushed_;
+}
+
+std::size_t Meter::used_bytes() const { return index_.used_bytes() + entries_.used_bytes() + lists_.used_bytes(); }
+
+}  // namespace weir::meter
