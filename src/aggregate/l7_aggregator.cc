@@ -29,16 +29,14 @@ void append_endpoint(std::string& key, const model::Endpoint* endpoint) {
   append_part(key, model::to_string(endpoint->type));
 }
 
-/// The path's first `parts` components.
+/// The first `parts` components of a path without its leading slash.
 std::string_view cut_path(std::string_view path, int parts) {
-  std::size_t at = 0;
-  for (int i = 0; i <= parts; ++i) {
-    const std::size_t slash = path.find('/', at);
-    if (slash == std::string_view::npos) return path;
-    if (i == parts) return path.substr(0, slash);
-    at = slash + 1;
+  std::size_t end = 0;
+  for (int i = 0; i < parts; ++i) {
+    end = path.find('/', i == 0 ? 0 : end + 1);
+    if (end == std::string_view::npos) return path;
   }
-  return path;
+  return path.substr(0, end);
 }
 
 std::string_view text_or_dash(std::string_view text) { return text.empty() ? std::string_view("-") : text; }
@@ -69,11 +67,10 @@ std::string L7Aggregator::url_of(const model::HttpTransaction& transaction) cons
   }
   if (options_.url != Url::kNoPath) {
     const std::size_t query = target.find('?');
-    std::string_view path = target.substr(0, query);
+    const std::string_view path = target.substr(0, query);
+    const bool all = options_.url_path_parts < 0 || path.empty();
     const std::string_view kept =
-        options_.url_path_parts < 0 || path.empty()
-            ? path
-            : std::string_view(path.data(), 1 + cut_path(path.substr(1), options_.url_path_parts).size());
+        all ? path : path.substr(0, 1 + cut_path(path.substr(1), options_.url_path_parts).size());
     url += kept;
     const bool whole = kept.size() == path.size();
     if (whole && query != std::string_view::npos && options_.url == Url::kFull) url += target.substr(query);

@@ -1,6 +1,10 @@
 #include "flowlog/fields_doc.h"
 
+#include <tuple>
+
+#include "model/dns_record.h"
 #include "model/fields.h"
+#include "model/l7_record.h"
 
 namespace weir::flowlog {
 namespace {
@@ -42,6 +46,16 @@ const char* kind_text(model::FieldKind kind) {
   return "";
 }
 
+template <typename Fields>
+void append_table(std::string& page, const char* log, const char* header, const Fields& fields) {
+  page.append("\n# Fields of ").append(log).append("\n\nMade from the field table in `src/model/").append(header);
+  page.append("`. Same rules.\n\n| Field | Meaning |\n|---|---|\n");
+  const auto append = [&](const auto& field) {
+    page.append("| `").append(field.name).append("` | ").append(field.doc).append(" |\n");
+  };
+  std::apply([&](const auto&... field) { (append(field), ...); }, fields);
+}
+
 }  // namespace
 
 std::string fields_markdown() {
@@ -54,6 +68,8 @@ std::string fields_markdown() {
     page.append("| `").append(field.name).append("` | ").append(kind_text(field.kind)).append(" | ");
     page.append(field.doc).append(" |\n");
   });
+  append_table(page, "dns.log", "dns_record.h", model::kDnsFields);
+  append_table(page, "l7.log", "l7_record.h", model::kL7Fields);
   return page;
 }
 

@@ -4,7 +4,7 @@
 
 namespace weir::flowlog {
 
-/// docs/fields.md: the field table as a Markdown page.
+/// docs/fields.md: the field tables of the logs as a Markdown page.
 std::string fields_markdown();
 
 }  // namespace weir::flowlog
