@@ -249,9 +249,12 @@ class Bench:
             "--interval",
             f"{ledger['window_s']}s",
         ]
-        levels = {"default levels": _sum_stream(argv)}
-        for level in range(4):
-            levels[f"level {level}"] = _sum_stream([*argv, "--level", str(level)])
+        options = {"default levels": [], **{f"level {level}": ["--level", str(level)] for level in range(4)}}
+        try:
+            levels = {name: _sum_stream([*argv, *extra]) for name, extra in options.items()}
+        except RuntimeError as problem:
+            self.problems.append(f"node workload: {problem}")
+            return
         default, raw = levels["default levels"], levels["level 0"]
         self.facts["node_workload"] = {"connections": ledger["connections"], **levels}
         if len({(sums["packets"], sums["bytes"]) for sums in levels.values()}) != 1:
