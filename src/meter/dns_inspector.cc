@@ -185,34 +185,33 @@ void DnsInspector::on_query(const Key& key, std::int64_t time_ns) {
     ++stats_.no_question;
     return;
   }
-  packet::DnsQuestion& question = message_.questions.front();
+  const packet::DnsQuestion& question = message_.questions.front();
   std::vector<Pending>& waiting = pending_[key];
   const auto again = std::find_if(waiting.begin(), waiting.end(),
                                   [&](const Pending& pending) { return same_question(pending.question, question); });
-  if (again != waiting.end()) {
-    if (!overdue(*again, time_ns)) {
-      again->newest_ns = time_ns;
-      ++again->unanswered_sends;
-      return;
-    }
-    report_timeout(key, *again);
+  if (again == waiting.end()) return wait_for_answer(key, waiting, time_ns);
+  if (overdue(*again, time_ns)) report_timeout(key, *again);
+  if (again->reported && time_ns - again->newest_ns >= kRetryNs) {
     waiting.erase(again);
+    return wait_for_answer(key, waiting, time_ns);
   }
+  again->newest_ns = time_ns;
+  ++again->unanswered_sends;
+}
+
+void DnsInspector::wait_for_answer(const Key& key, std::vector<Pending>& waiting, std::int64_t time_ns) {
   if (waiting.size() >= kMaxQuestionsPerKey) {
     ++stats_.dropped_pending;
     return;
   }
   Pending pending;
   pending.sequence = next_sequence_++;
-  pending.question = std::move(question);
+  pending.question = std::move(message_.questions.front());
   pending.first_ns = pending.newest_ns = time_ns;
   waiting.push_back(std::move(pending));
   // Not before what is waiting already, even where the time goes backwards.
   expiries_.push_back({std::max(time_ns, now_ns_) + options_.timeout_ns, next_sequence_ - 1, key});
-  if (expiries_.size() > options_.max_pending) {
-    ++stats_.dropped_pending;
-    expire_oldest(false);
-  }
+  if (expiries_.size() + remembered_.size() > options_.max_pending) drop_oldest();
 }
 
 void DnsInspector::on_response(const Key& key, std::int64_t time_ns) {
@@ -229,12 +228,13 @@ void DnsInspector::on_response(const Key& key, std::int64_t time_ns) {
     const auto match = std::find_if(waiting.begin(), waiting.end(), [&](const Pending& pending) {
       return !has_question || same_question(pending.question, question);
     });
-    if (match != waiting.end() && overdue(*match, time_ns)) {
-      report_timeout(key, *match);
-      if (!has_question) question = std::move(match->question);
-      waiting.erase(match);
-    } else if (match != waiting.end()) {
-      done.query_ns = match->first_ns;
+    if (match != waiting.end()) {
+      if (overdue(*match, time_ns)) report_timeout(key, *match);
+      if (!match->reported) {
+        done.query_ns = match->first_ns;
+      } else if (time_ns - match->newest_ns < options_.timeout_ns) {
+        done.query_ns = match->newest_ns;
+      }
       if (!has_question) question = match->question;
       match->answered = true;
       match->first_ns = match->newest_ns;  // a further answer is that of the newest retry
@@ -251,25 +251,61 @@ void DnsInspector::on_response(const Key& key, std::int64_t time_ns) {
 
 void DnsInspector::advance(std::int64_t now_ns) {
   now_ns_ = std::max(now_ns_, now_ns);
-  while (!expiries_.empty() && expiries_.front().due_ns <= now_ns_) expire_oldest(true);
+  while (!expiries_.empty() && expiries_.front().due_ns <= now_ns_) expire_oldest();
+  while (!remembered_.empty() && remembered_.front().due_ns <= now_ns_) forget_oldest();
 }
 
-void DnsInspector::expire_oldest(bool timed_out) {
-  const Expiry expiry = expiries_.front();
+void DnsInspector::expire_oldest() {
+  Expiry expiry = expiries_.front();
   expiries_.pop_front();
+  Pending* pending = find_pending(expiry);
+  if (pending == nullptr) return;
+  report_timeout(expiry.key, *pending);
+  if (!pending->reported) return erase_pending(expiry);
+  expiry.due_ns += kRetryNs;
+  remembered_.push_back(expiry);
+}
+
+void DnsInspector::forget_oldest() {
+  Expiry expiry = remembered_.front();
+  remembered_.pop_front();
+  const Pending* pending = find_pending(expiry);
+  if (pending == nullptr) return;
+  if (pending->newest_ns + kRetryNs <= now_ns_) return erase_pending(expiry);
+  expiry.due_ns += kRetryNs;
+  remembered_.push_back(expiry);
+}
+
+void DnsInspector::drop_oldest() {
+  if (!remembered_.empty()) {
+    erase_pending(remembered_.front());
+    remembered_.pop_front();
+    return;
+  }
+  stats_.dropped_pending += find_pending(expiries_.front()) != nullptr;
+  erase_pending(expiries_.front());
+  expiries_.pop_front();
+}
+
+DnsInspector::Pending* DnsInspector::find_pending(const Expiry& expiry) {
+  const auto found = pending_.find(expiry.key);
+  if (found == pending_.end()) return nullptr;
+  for (Pending& pending : found->second) {
+    if (pending.sequence == expiry.sequence) return &pending;
+  }
+  return nullptr;
+}
+
+void DnsInspector::erase_pending(const Expiry& expiry) {
   const auto found = pending_.find(expiry.key);
   if (found == pending_.end()) return;
-  std::vector<Pending>& waiting = found->second;
-  const auto match = std::find_if(waiting.begin(), waiting.end(),
-                                  [&](const Pending& pending) { return pending.sequence == expiry.sequence; });
-  if (match == waiting.end()) return;
-  if (timed_out) report_timeout(expiry.key, *match);
-  waiting.erase(match);
-  if (waiting.empty()) pending_.erase(found);
+  std::erase_if(found->second, [&](const Pending& pending) { return pending.sequence == expiry.sequence; });
+  if (found->second.empty()) pending_.erase(found);
 }
 
-void DnsInspector::report_timeout(const Key& key, const Pending& pending) {
-  if (pending.answered) return;
+void DnsInspector::report_timeout(const Key& key, Pending& pending) {
+  if (pending.answered || pending.reported) return;
+  pending.reported = true;
   ++stats_.timeouts;
   model::DnsTransaction done = transaction_of(key);
   done.query_ns = pending.first_ns;
@@ -298,7 +334,9 @@ void DnsInspector::finish() {
   for (const auto& [slot, connection] : tcp_) slots.push_back(slot);
   std::sort(slots.begin(), slots.end());
   for (const model::ConnectionSlot slot : slots) on_connection_end(slot);
-  while (!expiries_.empty()) expire_oldest(true);
+  while (!expiries_.empty()) expire_oldest();
+  remembered_.clear();
+  pending_.clear();
 }
 
 DnsInspectorStats DnsInspector::stats() const {

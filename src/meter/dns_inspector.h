@@ -43,13 +43,17 @@ struct DnsInspectorStats {
 /// Pairs DNS queries with their answers, from UDP packets and TCP streams with port 53 on either side.
 ///
 /// Each answer gives one transaction, with its query's time if that was seen. A query is a retry if one with the same
-/// ends, id and question still waits: both are one lookup, whose latency counts from the first sending. A lookup that
-/// nobody answers in time gives one transaction with rcode kTimeout; an answer that comes later one without a query.
-/// The client is the sender of the query and the receiver of the answer, whatever the ports.
+/// ends, id and question waits or timed out less than kRetryNs ago: they are one lookup, whose latency counts from the
+/// first sending. A lookup that nobody answers in time gives one transaction with rcode kTimeout, however often it is
+/// sent; an answer that comes later gives one too, with the time of a retry that it answers in time, or without a
+/// query. The client is the sender of the query and the receiver of the answer, whatever the ports.
 ///
 /// Threads: one. Time is that of the packets.
 class DnsInspector {
  public:
+  /// Resolvers send a query again, with the same id, when it timed out: glibc after 5 s.
+  static constexpr std::int64_t kRetryNs = 30'000'000'000;
+
   explicit DnsInspector(DnsInspectorOptions options = {});
   ~DnsInspector();
 
@@ -95,6 +99,8 @@ class DnsInspector {
     std::int64_t first_ns = 0, newest_ns = 0;
     std::uint32_t unanswered_sends = 1;
     bool answered = false;
+    /// As timed out.
+    bool reported = false;
   };
   struct Expiry {
     std::int64_t due_ns = 0;
@@ -114,18 +120,26 @@ class DnsInspector {
   bool overdue(const Pending& pending, std::int64_t time_ns) const {
     return time_ns - pending.first_ns >= options_.timeout_ns;
   }
-  void report_timeout(const Key& key, const Pending& pending);
+  /// Reports it unless it was answered or reported already.
+  void report_timeout(const Key& key, Pending& pending);
+  void wait_for_answer(const Key& key, std::vector<Pending>& waiting, std::int64_t time_ns);
   static model::DnsTransaction transaction_of(const Key& key);
-  /// Reports the oldest query if nobody answered it (`timed_out`), and forgets it.
-  void expire_oldest(bool timed_out);
+  /// The oldest query timed out: reports it, and remembers it for its retries.
+  void expire_oldest();
+  /// The oldest timed-out query is no longer remembered, unless it was sent again.
+  void forget_oldest();
+  /// Makes room for another one.
+  void drop_oldest();
+  Pending* find_pending(const Expiry& expiry);
+  void erase_pending(const Expiry& expiry);
   void end_tcp(TcpConnection& connection);
 
   DnsInspectorOptions options_;
   DnsInspectorStats stats_;
   packet::DnsMessage message_;
   absl::flat_hash_map<Key, std::vector<Pending>> pending_;
-  /// In order of the first sending; holds answered ones until they are due.
-  std::deque<Expiry> expiries_;
+  /// In order of time; hold answered ones until they are due. Queries that wait, and that timed out.
+  std::deque<Expiry> expiries_, remembered_;
   std::uint64_t next_sequence_ = 1;
   std::int64_t now_ns_ = 0;
   absl::flat_hash_map<model::ConnectionSlot, std::unique_ptr<TcpConnection>> tcp_;

@@ -110,8 +110,29 @@ TEST(DnsInspector, ARetryIsTheSameLookup) {
   s.udp(true, message(2, false, "b"), 3);
   s.udp(true, message(2, false, "b"), 4);
   s.udp(true, message(2, false, "b"), 8.5);
+  EXPECT_EQ(s.finished(), (Lines{"b.test Timeout"}));
+  s.udp(true, message(2, false, "b"), 13.5);
+  s.inspector.advance(40 * kSecond);
+  EXPECT_EQ(s.finished(), Lines{}) << "a retry after the timeout is the same lookup too";
+  s.udp(false, message(2, true, "b"), 41);
+  EXPECT_EQ(s.finished(), (Lines{"b.test NoError"})) << "too late for any of them";
+}
+
+TEST(DnsInspector, ARetryAfterTheTimeoutMayBeAnswered) {
+  Script s;
+  s.udp(true, message(1, false, "a"), 1);
+  s.udp(true, message(1, false, "a"), 6);
+  s.udp(false, message(1, true, "a"), 6.25);
+  EXPECT_EQ(s.finished(), (Lines{"a.test Timeout", "a.test NoError 250ms"}));
+}
+
+TEST(DnsInspector, TheSameQueryLongAfterIsANewLookup) {
+  Script s;
+  s.udp(true, message(1, false, "a"), 1);
+  s.udp(true, message(1, false, "a"), 40);
+  s.udp(true, message(1, false, "a"), 80);
   s.inspector.finish();
-  EXPECT_EQ(s.finished(), (Lines{"b.test Timeout", "b.test Timeout"})) << "after the timeout it is a new lookup";
+  EXPECT_EQ(s.finished(), (Lines{"a.test Timeout", "a.test Timeout", "a.test Timeout"}));
 }
 
 TEST(DnsInspector, TimesThatGoBackwardsDoNotPairWhatIsFarApart) {
