@@ -11,10 +11,10 @@ namespace {
 
 TEST(FieldsDoc, ThePageIsThatOfTheTable) {
   const std::string path = std::string(WEIR_SOURCE_DIR) + "/docs/fields.md";
-  if (std::getenv("WEIR_WRITE_GOLDEN") != nullptr) std::ofstream(path) << fields_markdown();
+  if (std::getenv("WEIR_GOLDEN") != nullptr) std::ofstream(path) << fields_markdown();
   std::ifstream file(path);
   const std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  EXPECT_EQ(page, fields_markdown()) << "run flowlog_test with WEIR_WRITE_GOLDEN=1 and review the difference";
+  EXPECT_EQ(page, fields_markdown()) << "run flowlog_test with WEIR_GOLDEN=write and review the difference";
 }
 
 }  // namespace
