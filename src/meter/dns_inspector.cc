@@ -10,6 +10,8 @@ constexpr std::size_t kMinMessage = 12;
 /// Different questions under one id between the same ends that are waited for: a bound for the search through them.
 constexpr std::size_t kMaxQuestionsPerKey = 2048;
 
+model::Tuple turned(const model::Tuple& t) { return {t.dest, t.source, t.dest_port, t.source_port, t.protocol}; }
+
 bool same_name(const std::string& a, const std::string& b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
@@ -74,6 +76,12 @@ struct DnsInspector::TcpConnection {
     /// Sender to receiver.
     model::Tuple tuple;
   };
+  explicit TcpConnection(const model::Tuple& tuple) {
+    directions[0].tuple = tuple;
+    directions[1].tuple = turned(tuple);
+  }
+  bool has(const model::Tuple& tuple) const { return tuple == directions[0].tuple || tuple == directions[1].tuple; }
+
   Direction directions[2];
 };
 
@@ -119,25 +127,23 @@ void DnsInspector::take_datagrams() {
 void DnsInspector::on_tcp(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
   if (packet.tuple.source_port != 53 && packet.tuple.dest_port != 53) return;
   auto found = tcp_.find(slot);
-  if (found != tcp_.end()) {
-    // A slot that was given to another connection before we heard of its end.
-    const TcpConnection::Direction& known = found->second->directions[forward ? 0 : 1];
-    if (!known.tuple.source.is_none() && known.tuple != packet.tuple) {
-      on_connection_end(slot);
-      found = tcp_.end();
-    }
+  if (found != tcp_.end() && !found->second->has(packet.tuple)) {
+    // The slot was given to another connection before we heard of the first one's end.
+    on_connection_end(slot);
+    found = tcp_.end();
   }
   if (found == tcp_.end()) {
     if (tcp_.size() >= options_.max_tcp_connections) {
       if (packet.payload_bytes > 0) ++stats_.dropped_tcp_connections;
       return;
     }
-    found = tcp_.emplace(slot, std::make_unique<TcpConnection>()).first;
+    found = tcp_.emplace(slot, std::make_unique<TcpConnection>(packet.tuple)).first;
   }
   TcpConnection& connection = *found->second;
-  TcpConnection::Direction& direction = connection.directions[forward ? 0 : 1];
-  TcpConnection::Direction& other = connection.directions[forward ? 1 : 0];
-  direction.tuple = packet.tuple;
+  const bool to_itself = packet.tuple == turned(packet.tuple);
+  const bool first_way = to_itself ? forward : packet.tuple == connection.directions[0].tuple;
+  TcpConnection::Direction& direction = connection.directions[first_way ? 0 : 1];
+  TcpConnection::Direction& other = connection.directions[first_way ? 1 : 0];
   if ((packet.tcp_flags & packet::kTcpAck) != 0)
     other.stream.acknowledge(packet.tcp_ack, budget_, TcpSink{*this, other});
   direction.stream.accept(packet, budget_, TcpSink{*this, direction});

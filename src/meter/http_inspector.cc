@@ -141,17 +141,16 @@ struct HttpInspector::Sink {
 HttpInspector::HttpInspector(HttpInspectorOptions options) : options_(std::move(options)) {}
 HttpInspector::~HttpInspector() = default;
 
-HttpInspector::Connection* HttpInspector::find(const packet::DecodedPacket& packet, model::ConnectionSlot slot,
-                                               bool forward) {
+HttpInspector::Connection* HttpInspector::find(const packet::DecodedPacket& packet, model::ConnectionSlot slot) {
   const auto found = connections_.find(slot);
-  const bool same =
-      found != connections_.end() && found->second.tuple == (forward ? packet.tuple : turned(packet.tuple));
-  return same ? &found->second : nullptr;
+  if (found == connections_.end()) return nullptr;
+  const model::Tuple& tuple = found->second.tuple;
+  return tuple == packet.tuple || tuple == turned(packet.tuple) ? &found->second : nullptr;
 }
 
 HttpInspector::Connection* HttpInspector::find_or_open(const packet::DecodedPacket& packet, model::ConnectionSlot slot,
                                                        bool forward) {
-  if (Connection* known = find(packet, slot, forward)) return known;
+  if (Connection* known = find(packet, slot)) return known;
   // The slot may have been given to another connection before we heard of the first one's end.
   on_connection_end(slot);
   if (connections_.size() >= options_.max_connections) return nullptr;
@@ -165,13 +164,15 @@ bool HttpInspector::on_segment(const packet::DecodedPacket& packet, model::Conne
   // Most packets without payload tell nothing; an ACK may say that a hole will not be filled.
   const bool has_news = packet.payload_bytes > 0 || (packet.tcp_flags & packet::kTcpSyn) != 0;
   if (!has_news && budget_.used_bytes == 0) return true;
-  Connection* connection = has_news ? find_or_open(packet, slot, forward) : find(packet, slot, forward);
+  Connection* connection = has_news ? find_or_open(packet, slot, forward) : find(packet, slot);
   if (connection == nullptr && !has_news) return true;
   if (connection == nullptr) {
     ++stats_.dropped_connections;
     return false;
   }
-  const int direction = forward ? 0 : 1;
+  // The meter may come to see the other side as the opener; a connection to itself has one tuple for both directions.
+  const bool first_way = packet.tuple == turned(packet.tuple) ? forward : packet.tuple == connection->tuple;
+  const int direction = first_way ? 0 : 1;
   if ((packet.tcp_flags & packet::kTcpAck) != 0) {
     const int other = 1 - direction;
     connection->streams[other].acknowledge(packet.tcp_ack, budget_, Sink{*this, *connection, slot, other});

@@ -60,7 +60,7 @@ class HttpInspector {
  private:
   struct Http;
   struct Connection {
-    /// As metered: the packets with forward set have it.
+    /// Of direction 0, the one that was forward at first.
     model::Tuple tuple;
     TcpStream streams[2];
     std::uint32_t searched_segments = 0;
@@ -72,7 +72,7 @@ class HttpInspector {
   struct Sink;
   struct Events;
 
-  Connection* find(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward);
+  Connection* find(const packet::DecodedPacket& packet, model::ConnectionSlot slot);
   Connection* find_or_open(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward);
   void deliver(Connection& connection, model::ConnectionSlot slot, int direction, std::span<const std::uint8_t> bytes);
   void gap(Connection& connection, model::ConnectionSlot slot, int direction, std::uint64_t bytes);

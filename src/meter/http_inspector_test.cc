@@ -177,6 +177,14 @@ TEST(HttpInspector, ManyUnansweredRequestsAreReportedEarly) {
   EXPECT_EQ(s.finished(), (Lines{"GET / 0 18 0"}));
 }
 
+TEST(HttpInspector, TheMeterMayTurnTheConnectionRound) {
+  Script s;
+  s.client("GET /1 HTTP/1.1\r\n");
+  s.give(s.tcp.send(true, "Host: a\r\n\r\n", 100), false);
+  s.give(s.tcp.send(false, "HTTP/1.1 204 x\r\n\r\n", 110), true);
+  EXPECT_EQ(s.finished(), (Lines{"GET a/1 204 28 18"}));
+}
+
 TEST(HttpInspector, ASlotThatIsGivenAgainIsAnotherConnection) {
   Script s;
   s.open();
