@@ -115,71 +115,79 @@ bool is_text_type(std::uint64_t type) {
   return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
 }
 
-struct Row {
-  bool response = false, tcp = false;
-  double time = 0;
-  std::string ends, question;
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+std::string text_at(const simdjson::dom::array& row, std::size_t column) {
+  return std::string(row.at(column).get_string().value());
+}
+
+/// The first question of a row, and its class.
+struct Asked {
+  std::string text = "?";
+  std::uint64_t qclass = 0;
+};
+Asked question_of(const simdjson::dom::array& row) {
+  for (const simdjson::dom::array q : row.at(12)) {
+    return {question_text(our_name(q.at(0).get_string().value()), static_cast<int>(q.at(1).get_uint64().value())),
+            q.at(2).get_uint64()};
+  }
+  return {};
+}
+
+std::string answer_line(const simdjson::dom::array& row, const std::string& question) {
+  std::uint64_t rcode = row.at(10).get_uint64();
+  if (row.at(16).is_object()) rcode |= row.at(16)["ext_rcode"].get_uint64().value() << 4;
+  std::multiset<std::string> data;
+  for (const simdjson::dom::array answer : row.at(13)) {
+    if (is_text_type(answer.at(1).get_uint64().value()) && answer.at(3).is_string()) data.insert(text_at(answer, 3));
+  }
+  return "answer " + question + " " + model::dns_rcode_name(static_cast<std::uint16_t>(rcode)) + answers_text(data);
+}
+
+/// One lookup: its query, sent once or more, of which `unanswered` wait.
+struct Lookup {
+  double first, newest;
+  int unanswered = 1;
+  bool in_time = false;
 };
 
 /// What the log should say, from the rows of an expectation: each answer; and each query that has no answer with its
 /// ends, id and question within 5 s, where a query sent again before it is answered, and within 30 s, is the same.
 Lines expected_lines(const simdjson::dom::array& rows) {
   Lines lines;
-  struct Waiting {
-    double first, newest;
-    int sent = 1;
-    bool answered = false;
-  };
-  std::map<std::string, std::vector<Waiting>> queries;
+  std::map<std::string, std::vector<Lookup>> queries;
   for (const simdjson::dom::array row : rows) {
-    const auto text = [&](std::size_t column) { return std::string(row.at(column).get_string().value()); };
     const std::uint64_t source_port = row.at(4).get_uint64(), dest_port = row.at(6).get_uint64();
     if (source_port != 53 && dest_port != 53) continue;
     const bool response = row.at(8).get_int64().value() == 1;
-    const double time = std::stod(text(1));
-    std::string question = "?";
-    std::uint64_t qclass = 0;
-    for (const simdjson::dom::array q : row.at(12)) {
-      qclass = q.at(2).get_uint64();
-      question = question_text(our_name(q.at(0).get_string().value()), static_cast<int>(q.at(1).get_uint64().value()));
-      break;
-    }
-    const std::string from = text(3) + " " + std::to_string(source_port),
-                      to = text(5) + " " + std::to_string(dest_port);
-    std::string lower = question;
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](char c) { return static_cast<char>(std::tolower(c)); });
-    const std::string key = text(2) + " " + (response ? to + " " + from : from + " " + to) + " " +
-                            std::to_string(row.at(7).get_uint64().value()) + " " + std::to_string(qclass) + " " + lower;
-    std::vector<Waiting>& sent = queries[key];
+    const double time = std::stod(text_at(row, 1));
+    const Asked asked = question_of(row);
+    const std::string from = text_at(row, 3) + " " + std::to_string(source_port);
+    const std::string to = text_at(row, 5) + " " + std::to_string(dest_port);
+    const std::string key = text_at(row, 2) + " " + (response ? to + " " + from : from + " " + to) + " " +
+                            std::to_string(row.at(7).get_uint64().value()) + " " + std::to_string(asked.qclass) + " " +
+                            lower(asked.text);
+    std::vector<Lookup>& sent = queries[key];
+    const bool open = !sent.empty() && sent.back().unanswered > 0;
     if (response) {
-      std::uint64_t rcode = row.at(10).get_uint64();
-      if (row.at(16).is_object()) rcode |= row.at(16)["ext_rcode"].get_uint64().value() << 4;
-      std::multiset<std::string> data;
-      for (const simdjson::dom::array answer : row.at(13)) {
-        if (is_text_type(answer.at(1).get_uint64().value()) && answer.at(3).is_string()) {
-          data.insert(std::string(answer.at(3).get_string().value()));
-        }
-      }
-      ++lines["answer " + question + " " + model::dns_rcode_name(static_cast<std::uint16_t>(rcode)) +
-              answers_text(data)];
-      if (!sent.empty() && sent.back().sent > 0) {
-        sent.back().answered |= time - sent.back().first < 5;
-        --sent.back().sent;
-      }
-    } else if (question != "?") {
-      if (sent.empty() || sent.back().sent == 0 || time - sent.back().newest >= 30) {
-        sent.push_back({time, time});
-      } else {
-        sent.back().newest = time;
-        ++sent.back().sent;
-      }
+      ++lines[answer_line(row, asked.text)];
+      if (!open) continue;
+      sent.back().in_time |= time - sent.back().first < 5;
+      --sent.back().unanswered;
+    } else if (open && time - sent.back().newest < 30) {
+      sent.back().newest = time;
+      ++sent.back().unanswered;
+    } else if (asked.text != "?") {
+      sent.push_back({time, time});
     }
   }
   for (const auto& [key, sent] : queries) {
-    for (const Waiting& query : sent) {
-      // The last two words of the key, in the case of the key.
-      if (!query.answered) ++lines["timeout " + key.substr(key.rfind(' ', key.rfind(' ') - 1) + 1)];
+    for (const Lookup& lookup : sent) {
+      // The key ends with the question: two words.
+      if (!lookup.in_time) ++lines["timeout " + key.substr(key.rfind(' ', key.rfind(' ') - 1) + 1)];
     }
   }
   return lines;
@@ -199,10 +207,7 @@ Lines measured_lines(const std::string& path, const packet::Decoder::Options& op
   for (const model::DnsTransaction& t : inspector.finished()) {
     const std::string question = question_text(t.qname, t.qtype);
     if (t.rcode == model::DnsTransaction::kTimeout) {
-      std::string lower = question;
-      std::transform(lower.begin(), lower.end(), lower.begin(),
-                     [](char c) { return static_cast<char>(std::tolower(c)); });
-      ++lines["timeout " + lower];
+      ++lines["timeout " + lower(question)];
       continue;
     }
     std::multiset<std::string> data;
