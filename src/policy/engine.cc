@@ -6,9 +6,10 @@
 
 #include "policy/engine.h"
 
+#include <absl/container/flat_hash_map.h>
+
 #include <bit>
 
-#include "absl/container/flat_hash_map.h"
 #include "base/hash.h"
 #include "policy/internal/compiled.h"
 

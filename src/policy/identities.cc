@@ -128,22 +128,22 @@ std::uint32_t Identities::identity_of(const model::Endpoint& pod) {
   return number;
 }
 
-const std::vector<std::uint32_t>& Identities::candidates(const PodSelector& selector) const {
-  static const std::vector<std::uint32_t> kNobody;
-  const std::vector<std::uint32_t>* best = &every_identity_;
+std::span<const std::uint32_t> Identities::candidates(const PodSelector& selector) const {
+  std::span<const std::uint32_t> best = every_identity_;
   if (selector.namespace_name) {
     const auto found = namespace_numbers_.find(*selector.namespace_name);
-    if (found == namespace_numbers_.end()) return kNobody;
-    best = &namespaces_[found->second].identities;
+    if (found == namespace_numbers_.end()) return {};
+    best = namespaces_[found->second].identities;
   }
-  if (selector.pods != nullptr) {
-    for (const auto& [key, value] : selector.pods->match_labels) {
-      const auto found = with_label_.find(key + "=" + value);
-      if (found == with_label_.end()) return kNobody;
-      if (found->second.size() < best->size()) best = &found->second;
-    }
+  if (selector.pods == nullptr) return best;
+  for (const auto& [key, value] : selector.pods->match_labels) {
+    std::string pair = key;
+    pair.append("=").append(value);
+    const auto found = with_label_.find(pair);
+    if (found == with_label_.end()) return {};
+    if (found->second.size() < best.size()) best = found->second;
   }
-  return *best;
+  return best;
 }
 
 const std::vector<bool>& Identities::namespaces_matching(const model::LabelSelector& selector) {

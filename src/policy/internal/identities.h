@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -54,7 +55,8 @@ class Identities {
   void add_namespace(const std::string& name, const model::LabelSet* labels);
   std::vector<NamedPortCode> named_ports(const model::Endpoint& pod) const;
   std::uint32_t identity_of(const model::Endpoint& pod);
-  const std::vector<std::uint32_t>& candidates(const PodSelector& selector) const;
+  /// A superset of what the selector selects, as small as an index gives.
+  std::span<const std::uint32_t> candidates(const PodSelector& selector) const;
   const std::vector<bool>& namespaces_matching(const model::LabelSelector& selector);
 
   std::set<std::string, std::less<>> label_keys_;
