@@ -21,8 +21,6 @@ namespace {
 /// Label sets made by intersection that are kept before unused ones are looked for.
 constexpr std::size_t kMaxIdleLabelSets = 4096;
 
-const model::LabelSet kNoLabels;
-
 /// "index|tier|policy|action|rule" or, from older writers, without the rule.
 bool has_deny_entry(const model::PolicyTrace& trace) {
   return std::any_of(trace.entries.begin(), trace.entries.end(), [](const std::string& entry) {
@@ -126,23 +124,18 @@ std::uint64_t FlowAggregator::service_word(const model::ServiceRef* service, Lev
 }
 
 void FlowAggregator::make_key(const model::ReportedFlow& flow, Level level, bool denied, Keyed& keyed) {
+  const KeyScalars scalars{level == Level::kTuple ? flow.tuple.source_port : std::uint16_t{0},
+                           level != Level::kNoDestPort ? flow.tuple.dest_port : std::uint16_t{0},
+                           flow.tuple.protocol,
+                           flow.reporter,
+                           flow.action,
+                           flow.verdict_source,
+                           level,
+                           denied};
   keyed.flow = &flow;
-  KeyScalars scalars;
-  if (level == Level::kTuple) scalars.source_port = flow.tuple.source_port;
-  if (level != Level::kNoDestPort) scalars.dest_port = flow.tuple.dest_port;
-  scalars.protocol = flow.tuple.protocol;
-  scalars.reporter = flow.reporter;
-  scalars.action = flow.action;
-  scalars.verdict_source = flow.verdict_source;
-  scalars.level = level;
-  scalars.denied_store = denied;
   keyed.key = {endpoint_word(*flow.source, level), endpoint_word(*flow.dest, level),
                options_.include_policies ? flow.enforced : nullptr, service_word(flow.service, level), scalars.pack()};
-  if (has_addresses(level)) {
-    keyed.addresses = {flow.tuple.source, flow.tuple.dest};
-  } else {
-    keyed.addresses = {};
-  }
+  if (has_addresses(level)) keyed.addresses = {flow.tuple.source, flow.tuple.dest};
   keyed.hash = hash_key(keyed.key, keyed.addresses);
 }
 
@@ -190,7 +183,7 @@ std::uint32_t FlowAggregator::insert(const Keyed& keyed) {
   identity.source = keyed.flow->source;
   identity.dest = keyed.flow->dest;
   identity.service = options_.include_services ? keyed.flow->service : nullptr;
-  identity.addresses = keyed.addresses;
+  if (has_addresses(keyed.key.level())) identity.addresses = keyed.addresses;
   return store_.insert(keyed.hash, keyed.key, std::move(identity));
 }
 
@@ -235,10 +228,8 @@ void FlowAggregator::apply(std::uint32_t position, const model::ReportedFlow& fl
   if (entry.window != window_) {
     begin_window(entry, position, flow);
   } else if (options_.include_labels) {
-    const model::LabelSet* source = flow.source->labels != nullptr ? flow.source->labels : &kNoLabels;
-    const model::LabelSet* dest = flow.dest->labels != nullptr ? flow.dest->labels : &kNoLabels;
-    entry.source_labels = labels_.intersect(entry.source_labels, source);
-    entry.dest_labels = labels_.intersect(entry.dest_labels, dest);
+    entry.source_labels = labels_.intersect(entry.source_labels, flow.source->labels);
+    entry.dest_labels = labels_.intersect(entry.dest_labels, flow.dest->labels);
   }
   entry.pending = flow.pending;
 
@@ -250,9 +241,7 @@ void FlowAggregator::apply(std::uint32_t position, const model::ReportedFlow& fl
     ++entry.completed;
     --entry.open;
   }
-  entry.established += flow.outcome == model::Outcome::kEstablished ? 1 : 0;
-  entry.refused += flow.outcome == model::Outcome::kRefused ? 1 : 0;
-  entry.unanswered += flow.outcome == model::Outcome::kUnanswered ? 1 : 0;
+  if (flow.outcome != model::Outcome::kUnknown) ++entry.outcomes[static_cast<std::size_t>(flow.outcome) - 1];
   entry.packets_in += flow.packets_in;
   entry.packets_out += flow.packets_out;
   entry.bytes_in += flow.bytes_in;
@@ -269,8 +258,8 @@ void FlowAggregator::apply(std::uint32_t position, const model::ReportedFlow& fl
 void FlowAggregator::begin_window(FlowEntry& entry, std::uint32_t position, const model::ReportedFlow& flow) {
   entry.window = window_;
   if (options_.include_labels) {
-    entry.source_labels = flow.source->labels != nullptr ? flow.source->labels : &kNoLabels;
-    entry.dest_labels = flow.dest->labels != nullptr ? flow.dest->labels : &kNoLabels;
+    entry.source_labels = flow.source->labels;
+    entry.dest_labels = flow.dest->labels;
   }
   FlowIdentity& identity = store_.identity(position);
   identity.source = flow.source;
@@ -356,9 +345,9 @@ void FlowAggregator::fill_record(std::uint32_t position) {
   record_.num_flows = entry.flows;
   record_.num_flows_started = entry.started;
   record_.num_flows_completed = entry.completed;
-  record_.num_flows_established = entry.established;
-  record_.num_flows_refused = entry.refused;
-  record_.num_flows_unanswered = entry.unanswered;
+  record_.num_flows_established = entry.count(model::Outcome::kEstablished);
+  record_.num_flows_refused = entry.count(model::Outcome::kRefused);
+  record_.num_flows_unanswered = entry.count(model::Outcome::kUnanswered);
   record_.packets_in = entry.packets_in;
   record_.packets_out = entry.packets_out;
   record_.bytes_in = entry.bytes_in;
@@ -388,7 +377,8 @@ void FlowAggregator::fill_details(const FlowDetails& details) {
 void FlowAggregator::reset_entry(std::uint32_t position) {
   FlowEntry& entry = store_.entry(position);
   entry.flows = entry.open;
-  entry.started = entry.completed = entry.established = entry.refused = entry.unanswered = 0;
+  entry.started = entry.completed = 0;
+  entry.outcomes = {};
   entry.packets_in = entry.packets_out = entry.bytes_in = entry.bytes_out = 0;
   store_.tcp(position) = {};
   const std::unique_ptr<FlowDetails>& details = store_.identity(position).details;

@@ -109,9 +109,7 @@ class MapAggregator {
     entry.started += flow.starts ? 1 : 0;
     entry.flows += flow.starts ? 1 : 0;
     entry.completed += flow.ends ? 1 : 0;
-    entry.established += flow.outcome == model::Outcome::kEstablished ? 1 : 0;
-    entry.refused += flow.outcome == model::Outcome::kRefused ? 1 : 0;
-    entry.unanswered += flow.outcome == model::Outcome::kUnanswered ? 1 : 0;
+    if (flow.outcome != model::Outcome::kUnknown) ++entry.outcomes[static_cast<std::size_t>(flow.outcome) - 1];
     entry.packets_in += flow.packets_in;
     entry.packets_out += flow.packets_out;
     entry.bytes_in += flow.bytes_in;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -8,6 +9,7 @@
 #include "aggregate/flow_details.h"
 #include "aggregate/flow_key.h"
 #include "aggregate/huge_page_allocator.h"
+#include "model/connection.h"
 #include "model/endpoint.h"
 #include "model/labels.h"
 
@@ -24,9 +26,12 @@ struct alignas(64) FlowEntry {
   const model::LabelSet* source_labels = nullptr;
   const model::LabelSet* dest_labels = nullptr;
   const model::PolicyTrace* pending = nullptr;
-  std::uint32_t established = 0, refused = 0, unanswered = 0;
+  /// By model::Outcome, without kUnknown.
+  std::array<std::uint32_t, 3> outcomes{};
   /// The window of the newest report: what only describes the newest window is reset when this lags.
   std::uint32_t window = 0;
+
+  std::uint32_t count(model::Outcome outcome) const { return outcomes[static_cast<std::size_t>(outcome) - 1]; }
 };
 static_assert(sizeof(FlowEntry) == 128);
 
