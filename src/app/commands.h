@@ -7,6 +7,8 @@
 namespace weir::app {
 
 int run_policy(std::span<const char* const> args);
+int run_demo(std::span<const char* const> args);
+int run_replay(std::span<const char* const> args);
 int run_version(std::span<const char* const> args);
 
 }  // namespace weir::app

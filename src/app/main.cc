@@ -15,7 +15,9 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"demo", "replay the recorded shop and show what Weir makes of it", weir::app::run_demo},
     {"policy", "evaluate the policies of a cluster", weir::app::run_policy},
+    {"replay", "read capture files, write flow, DNS and L7 logs", weir::app::run_replay},
     {"version", "print the version", weir::app::run_version},
 };
 

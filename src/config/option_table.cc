@@ -24,7 +24,7 @@ const std::array kOptions = {
     OptionRow{"Windows and aggregation", "exclude", &Settings::exclude, 0, 0, "", "filter", "Flows to leave out, as filter expressions; one that matches is enough.", ""},
 
     OptionRow{"Packets", "meter_outer", &Settings::meter_outer, 0, 0, "", "", "Meter the outermost IP header of a tunnel instead of the innermost.", ""},
-    OptionRow{"Packets", "vxlan_ports", &Settings::vxlan_ports, 0, 0, "", "port", "UDP ports that carry VXLAN besides 4789, such as 8472; at most four.", ""},
+    OptionRow{"Packets", "vxlan_ports", &Settings::vxlan_ports, 0, 0, "", "port", "UDP ports that carry VXLAN besides 4789, such as 8472; at most two.", ""},
 
     OptionRow{"Connections", "max_connections", &Settings::max_connections, 1, 100 * kMillion, "", "", "Connections held at once; beyond it old ones are ended early, and counted.", ""},
     OptionRow{"Connections", "timeout_tcp_syn_sent", &Settings::timeout_tcp_syn_sent, 1, 30 * kDay, "", "", "A SYN that nobody answers.", ""},

@@ -1,0 +1,137 @@
+#include "app/replay_stats.h"
+
+#include "base/json.h"
+
+namespace weir::app {
+namespace {
+
+/// Writes nested objects of numbers, one value a line.
+class Writer {
+ public:
+  void open(const char* name) {
+    key(name);
+    text_ += "{";
+    ++depth_;
+    first_ = true;
+  }
+  void close() {
+    --depth_;
+    line();
+    text_ += "}";
+    first_ = false;
+  }
+  void number(const char* name, std::uint64_t value) {
+    key(name);
+    json::append_uint(text_, value);
+  }
+  std::string finish() && {
+    text_ += "\n}\n";
+    return std::move(text_);
+  }
+
+ private:
+  void line() { text_ += "\n" + std::string(static_cast<std::size_t>(depth_) * 2, ' '); }
+  void key(const char* name) {
+    if (!first_) text_ += ",";
+    first_ = false;
+    line();
+    json::append_string(text_, name);
+    text_ += ": ";
+  }
+
+  std::string text_ = "{";
+  int depth_ = 1;
+  bool first_ = true;
+};
+
+void write_input(Writer& out, const ReplayStats& stats) {
+  out.open("input");
+  out.number("files", stats.files);
+  out.number("damaged_files", stats.damaged_files);
+  out.number("packets", stats.frames);
+  out.number("bytes", stats.wire_bytes);
+  out.close();
+  out.open("packets");
+  out.number("metered", stats.meter.packets);
+  out.number("metered_ip_bytes", stats.meter.bytes);
+  out.number("tunnelled", stats.decode.tunnelled);
+  out.number("later_fragments", stats.decode.later_fragments);
+  out.number("orphan_fragments", stats.decode.orphan_fragments);
+  out.number("transport_unreadable", stats.decode.transport_unreadable);
+  out.open("not_metered");
+  for (std::size_t i = 1; i < packet::kDecodeStatuses; ++i) {
+    out.number(packet::to_string(static_cast<packet::DecodeStatus>(i)), stats.decode.frames[i]);
+  }
+  out.close();
+  out.close();
+}
+
+void write_connections(Writer& out, const ReplayStats& stats) {
+  out.open("flows");
+  out.number("started", stats.meter.started);
+  out.number("open", stats.meter.open);
+  out.number("timed_out", stats.meter.timed_out);
+  out.number("replaced", stats.meter.replaced);
+  out.number("evicted", stats.meter.evicted);
+  out.number("denied", stats.collect.denied_connections);
+  out.number("identity_moves", stats.collect.identity_moves);
+  out.number("reports", stats.collect.reports);
+  out.open("not_reported");
+  out.number("not_local", stats.collect.not_local);
+  out.number("not_local_packets", stats.collect.not_local_packets);
+  out.number("not_local_bytes", stats.collect.not_local_bytes);
+  out.number("excluded_reports", stats.aggregate.excluded);
+  out.number("dropped_reports", stats.aggregate.dropped);
+  out.close();
+  out.number("widened_reports", stats.aggregate.widened);
+  out.number("addresses_not_held", stats.aggregate.addresses_not_held);
+  out.number("domains_dropped", stats.domains_dropped);
+  out.close();
+}
+
+void write_l7(Writer& out, const ReplayStats& stats) {
+  out.open("dns");
+  out.number("queries", stats.dns.queries);
+  out.number("responses", stats.dns.responses);
+  out.number("timeouts", stats.dns.timeouts);
+  out.number("unpaired_responses", stats.dns.unpaired_responses);
+  out.number("malformed", stats.dns.malformed);
+  out.number("not_dns", stats.dns.not_dns);
+  out.number("no_question", stats.dns.no_question);
+  out.number("multicast", stats.dns.multicast);
+  out.open("dropped");
+  out.number("pending", stats.dns.dropped_pending);
+  out.number("tcp_connections", stats.dns.dropped_tcp_connections);
+  out.number("fragments", stats.dns.dropped_fragments);
+  out.number("unlogged", stats.dns_unlogged);
+  out.close();
+  out.close();
+  out.open("http");
+  out.number("requests", stats.http.requests);
+  out.number("responses", stats.http.responses);
+  out.number("connections", stats.http.http_connections);
+  out.number("gaps", stats.http.gaps);
+  out.open("dropped");
+  out.number("connections", stats.http.dropped_connections);
+  out.number("unlogged", stats.l7_unlogged);
+  out.close();
+  out.close();
+}
+
+}  // namespace
+
+std::string to_json(const ReplayStats& stats) {
+  Writer out;
+  write_input(out, stats);
+  write_connections(out, stats);
+  write_l7(out, stats);
+  out.open("records");
+  out.number("windows", stats.windows);
+  out.number("flows", stats.flow_records);
+  out.number("dns", stats.dns_records);
+  out.number("l7", stats.l7_records);
+  out.close();
+  return std::move(out).finish();
+}
+
+}  // namespace weir::app
