@@ -1,10 +1,12 @@
 // `weir demo`: replays the recorded shop and shows, for a person, what Weir makes of it.
 
-#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "app/command_line.h"
 #include "app/commands.h"
 #include "app/replay_pipeline.h"
 #include "app/text_table.h"
@@ -41,7 +43,8 @@ std::string policy_text(const model::FlowRecord& record) {
 struct Demo {
   TextTable flows{{"REPORTER", "SOURCE", "DESTINATION", "SERVICE", "PORT", "ACTION", "FLOWS", "PACKETS", "BYTES"}};
   TextTable denied{{"REPORTER", "SOURCE", "DESTINATION", "PORT", "FLOWS", "OUTCOME", "DENIED BY"}};
-  TextTable lookups{{"CLIENT", "NAME", "TYPE", "RCODE", "COUNT", "LATENCY"}};
+  /// By what a person looks for first: lookups that failed, then the most frequent.
+  std::vector<std::pair<std::uint64_t, std::vector<std::string>>> lookups;
   std::uint64_t records = 0, bytes = 0;
   flowlog::FlowLogWriter writer;
 
@@ -68,8 +71,21 @@ struct Demo {
     if (record.latency_count > 0) {
       std::snprintf(latency, sizeof latency, "%.2f ms", static_cast<double>(record.latency_mean) / 1e6);
     }
-    lookups.add({endpoint_text(record.client_namespace, record.client_name_aggr), std::string(record.qname),
-                 std::string(record.qtype), std::string(record.rcode), std::to_string(record.count), latency});
+    const bool lost = record.rcode == "Timeout" || record.rcode == "ServFail" || record.rcode == "Refused";
+    lookups.emplace_back((lost ? 1'000'000'000 : 0) + record.count,
+                         std::vector{endpoint_text(record.client_namespace, record.client_name_aggr),
+                                     std::string(record.qname), std::string(record.qtype), std::string(record.rcode),
+                                     std::to_string(record.count), std::string(latency)});
+  }
+
+  std::string lookup_table() {
+    constexpr std::size_t kShown = 20;
+    std::stable_sort(lookups.begin(), lookups.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    TextTable table{{"CLIENT", "NAME", "TYPE", "RCODE", "COUNT", "LATENCY"}};
+    for (std::size_t i = 0; i < std::min(kShown, lookups.size()); ++i) table.add(lookups[i].second);
+    std::string text = table.to_string();
+    if (lookups.size() > kShown) text += "... and " + std::to_string(lookups.size() - kShown) + " more\n";
+    return text;
   }
 };
 
@@ -94,7 +110,7 @@ Status show(const std::string& folder) {
   std::printf("Flows (aggregation: level 2 allowed, 1 denied; windows of 5 minutes)\n\n%s\n",
               demo.flows.to_string().c_str());
   std::printf("Denied, and by which policy\n\n%s\n", demo.denied.to_string().c_str());
-  std::printf("DNS lookups\n\n%s\n", demo.lookups.to_string().c_str());
+  std::printf("DNS lookups\n\n%s\n", demo.lookup_table().c_str());
   std::printf("Size: %llu records, %llu bytes; unaggregated %llu records, %llu bytes: %.1f times as many\n",
               static_cast<unsigned long long>(demo.records), static_cast<unsigned long long>(demo.bytes),
               static_cast<unsigned long long>(unaggregated.records),
@@ -110,15 +126,7 @@ int run_demo(std::span<const char* const> args) {
   CLI::App app{"Replays the recorded shop and shows its flows, what was denied and why, and its DNS lookups."};
   app.name("weir demo");
   app.add_option("--data", folder, "folder with shop.pcap and manifests.yaml");
-  std::vector<const char*> words = {"weir demo"};
-  words.insert(words.end(), args.begin(), args.end());
-  try {
-    app.parse(static_cast<int>(words.size()), words.data());
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    std::fprintf(stderr, "weir demo: %s; `weir demo --help` tells the options\n", error.what());
-    return 2;
-  }
+  if (const std::optional<int> code = parse_command_line(app, args)) return *code;
   const Status status = show(folder);
   if (status.ok()) return 0;
   std::fprintf(stderr, "weir demo: %s\n", status.error().message.c_str());

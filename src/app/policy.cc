@@ -2,13 +2,13 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "app/command_line.h"
 #include "app/commands.h"
 #include "app/policy_eval.h"
 #include "base/file.h"
@@ -102,12 +102,7 @@ int run_policy(std::span<const char* const> args) {
       "verdict  {...query...,\"allowed\":true,\"egress\":{\"action\":\"allow|deny\",\"enforced_policies\":[...],\n"
       "          \"pending_policies\":[...]}|null,\"ingress\":{...}|null}    null: no managed pod\n"
       "Exit code: 0 done, 1 a query had no answer ({...query...,\"error\":\"...\"}) or an input failed, 2 usage.");
-  std::vector<std::string> words(args.rbegin(), args.rend());
-  try {
-    app.parse(std::move(words));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const std::optional<int> code = parse_command_line(app, args)) return *code;
   auto code = eval(options);
   if (!code.ok()) {
     std::fprintf(stderr, "weir policy eval: %s\n", code.error().message.c_str());

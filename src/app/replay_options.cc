@@ -2,8 +2,9 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
+
+#include "app/command_line.h"
 
 namespace weir::app {
 namespace {
@@ -90,15 +91,7 @@ ReplayOptionsOrExit parse_replay_options(std::span<const char* const> args) {
       option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
 
-  std::vector<const char*> words = {"weir replay"};
-  words.insert(words.end(), args.begin(), args.end());
-  try {
-    app.parse(static_cast<int>(words.size()), words.data());
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
-    std::fprintf(stderr, "weir replay: %s; `weir replay --help` tells the options\n", error.what());
-    return {std::nullopt, 2};
-  }
+  if (const std::optional<int> code = parse_command_line(app, args)) return {std::nullopt, *code};
   Status status = resolve_settings(options.settings, config_file);
   if (status.ok()) status = apply_flags(options.settings, flag_values, outer, exclude, set);
   if (!status.ok()) {

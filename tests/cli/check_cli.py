@@ -57,7 +57,7 @@ def cases(folder, capture, manifests):
         ("full disk", ["replay", str(capture), "--flows", "/dev/full"], 1, "No space left on device", False),
         ("unwritable output", ["replay", str(capture), "--flows", str(folder / "no/such/flows.log")], 1, "No such file", False),
         ("eval without manifests", ["policy", "eval"], 2, "--cluster", False),
-        ("eval of nothing", ["policy"], 2, "eval", False),
+        ("eval of nothing", ["policy"], 2, "subcommand", False),
     ]
 
 
