@@ -1,11 +1,13 @@
-// Packets are counted in groups, in three steps, so that the memory misses of a group overlap instead of adding up:
+// Packets are counted in groups, in three steps, so that the memory misses of many packets overlap instead of adding
+// up:
 // 1. make each key, hash it, ask for its cell of the index; 2. read the cells, ask for the entries they name;
-// 3. in packet order: look up again (all in cache now; an earlier packet of the group may have changed the table),
-//    count, follow the protocol.
+// 3. in packet order: compare the keys, look up again where that fails (an earlier packet of the group may have changed
+//    the table), count, follow the protocol.
 #include "meter/meter.h"
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -26,8 +28,17 @@ constexpr std::int64_t kMaxTime = std::int64_t{1} << 62;
 std::int64_t bounded_time(std::int64_t time_ns) { return std::clamp<std::int64_t>(time_ns, 0, kMaxTime); }
 
 bool equals(const Entry& e, const ConnectionKey& k) {
-  return e.a == k.a && e.b == k.b && e.port_a == k.port_a && e.port_b == k.port_b && e.protocol == k.protocol &&
-         e.state != State::kFree;
+  // One branch for all: they hold nearly always.
+  const std::uint64_t differ = (e.a_low ^ k.a_low) | (e.a_high ^ k.a_high) | (e.b_low ^ k.b_low) |
+                               (e.b_high ^ k.b_high) | (e.ports ^ k.ports) | (e.protocol ^ k.protocol);
+  return differ == 0 && e.state != State::kFree;
+}
+
+IpAddress address_of(std::uint64_t high, std::uint64_t low) {
+  std::uint8_t bytes[16];
+  std::memcpy(bytes, &high, 8);
+  std::memcpy(bytes + 8, &low, 8);
+  return IpAddress::v6(bytes);
 }
 
 State first_state(const DecodedPacket& p) {
@@ -128,14 +139,18 @@ Result<std::unique_ptr<Meter>> Meter::create(MeterOptions options) {
 
 void Meter::prepare(const DecodedPacket& packet, Pending& pending) const {
   pending.key = make_key(packet.tuple, pending.from_a);
+  // A host that pings itself: only the type tells requests from replies.
+  if (packet.icmp_reply && is_icmp(packet.tuple.protocol) && packet.tuple.source == packet.tuple.dest)
+    pending.from_a = !pending.from_a;
   pending.hash = hash_key(pending.key, options_.hash_seed);
   index_.prefetch(pending.hash);
 }
 
-void Meter::prefetch_entry(const Pending& pending) const {
-  const ConnectionSlot slot = index_.find(pending.hash, [](ConnectionSlot) { return true; });
-  if (slot == kNoSlot) return;
-  const auto* entry = reinterpret_cast<const char*>(&entries_[slot]);
+// It must write something: GCC takes a function that only prefetches for one without effect, and drops its calls.
+void Meter::prefetch_entry(Pending& pending) const {
+  pending.likely = index_.find(pending.hash, [](ConnectionSlot) { return true; });
+  if (pending.likely == kNoSlot) return;
+  const auto* entry = reinterpret_cast<const char*>(&entries_[pending.likely]);
   __builtin_prefetch(entry, 1);
   __builtin_prefetch(entry + 64, 1);
 }
@@ -146,15 +161,29 @@ void Meter::process(std::span<const DecodedPacket> batch, PacketNotes* notes) {
     notes->places.resize(batch.size());
     notes->inspect.clear();
   }
-  std::array<Pending, kGroup> pending;
-  for (std::size_t first = 0; first < batch.size(); first += kGroup) {
-    const auto group = batch.subspan(first, std::min(kGroup, batch.size() - first));
-    for (std::size_t i = 0; i < group.size(); ++i) prepare(group[i], pending[i]);
-    for (std::size_t i = 0; i < group.size(); ++i) prefetch_entry(pending[i]);
-    for (std::size_t i = 0; i < group.size(); ++i) {
-      const ConnectionSlot slot = count(group[i], pending[i]);
-      if (notes != nullptr)
-        note_place(static_cast<std::uint32_t>(first + i), group[i], slot, pending[i].from_a, *notes);
+  // Three groups are under way at once, each one step behind the next.
+  std::array<std::array<Pending, kGroup>, 3> ring;
+  const std::size_t groups = (batch.size() + kGroup - 1) / kGroup;
+  const auto packets = [&](std::size_t group) {
+    return batch.subspan(group * kGroup, std::min(kGroup, batch.size() - group * kGroup));
+  };
+  for (std::size_t step = 0; step < groups + 2; ++step) {
+    if (step < groups) {
+      Pending* pending = ring[step % 3].data();
+      for (const DecodedPacket& packet : packets(step)) prepare(packet, *pending++);
+    }
+    if (step >= 1 && step - 1 < groups) {
+      const std::size_t size = packets(step - 1).size();
+      for (std::size_t i = 0; i < size; ++i) prefetch_entry(ring[(step - 1) % 3][i]);
+    }
+    if (step < 2) continue;
+    const Pending* pending = ring[(step - 2) % 3].data();
+    std::size_t index = (step - 2) * kGroup;
+    for (const DecodedPacket& packet : packets(step - 2)) {
+      const ConnectionSlot slot = count(packet, *pending);
+      if (notes != nullptr) note_place(static_cast<std::uint32_t>(index), packet, slot, pending->from_a, *notes);
+      ++pending;
+      ++index;
     }
   }
 }
@@ -171,7 +200,8 @@ ConnectionSlot Meter::count(const DecodedPacket& packet, const Pending& pending)
   ++stats_.packets;
   stats_.bytes += packet.ip_bytes;
   move_clock(packet.time_ns);
-  ConnectionSlot slot = find(pending.key, pending.hash);
+  ConnectionSlot slot = pending.likely;
+  if (slot == kNoSlot || !equals(entries_[slot], pending.key)) slot = find(pending.key, pending.hash);
   if (slot != kNoSlot) {
     const bool over = timed_out(entries_[slot]);
     if (over || reopens(entries_[slot], packet)) {
@@ -258,10 +288,11 @@ ConnectionSlot Meter::open(const DecodedPacket& packet, const Pending& pending) 
   // The slot's places in the lists outlive its connections.
   e.timer = timer;
   e.listed = listed;
-  e.a = pending.key.a;
-  e.b = pending.key.b;
-  e.port_a = pending.key.port_a;
-  e.port_b = pending.key.port_b;
+  e.a_low = pending.key.a_low;
+  e.a_high = pending.key.a_high;
+  e.b_low = pending.key.b_low;
+  e.b_high = pending.key.b_high;
+  e.ports = pending.key.ports;
   e.protocol = pending.key.protocol;
   e.hash = pending.hash;
   e.state = first_state(packet);
@@ -347,7 +378,8 @@ void Meter::on_due(ConnectionSlot slot) {
 
 void Meter::drain(Entry& e, ConnectionSlot slot, ConnectionUpdate& u) {
   const int source = source_end(e), dest = 1 - source;
-  u.tuple = {e.a, e.b, e.port_a, e.port_b, e.protocol};
+  u.tuple = {address_of(e.a_high, e.a_low), address_of(e.b_high, e.b_low), static_cast<std::uint16_t>(e.ports >> 16),
+             static_cast<std::uint16_t>(e.ports), e.protocol};
   if (source == 1) {
     std::swap(u.tuple.source, u.tuple.dest);
     if (!is_icmp(e.protocol)) std::swap(u.tuple.source_port, u.tuple.dest_port);

@@ -127,13 +127,15 @@ class Meter {
     ConnectionKey key;
     std::uint32_t hash;
     bool from_a;
+    /// The connection that the index had for the hash when the group began, or kNoSlot: a hint.
+    model::ConnectionSlot likely;
   };
-  static constexpr std::size_t kGroup = 32;
+  static constexpr std::size_t kGroup = 8;
 
   explicit Meter(const MeterOptions& options);
 
   void prepare(const packet::DecodedPacket& packet, Pending& pending) const;
-  void prefetch_entry(const Pending& pending) const;
+  void prefetch_entry(Pending& pending) const;
   model::ConnectionSlot count(const packet::DecodedPacket& packet, const Pending& pending);
   void add(Entry& entry, model::ConnectionSlot slot, const packet::DecodedPacket& packet, int end);
   void track(Entry& entry, const packet::DecodedPacket& packet, int end);

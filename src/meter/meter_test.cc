@@ -106,6 +106,18 @@ TEST(Meter, AnEchoReplyThatComesFirstBelongsToItsRequest) {
   EXPECT_EQ(metered.connections().at(0).newest.outcome, Outcome::kEstablished);
 }
 
+TEST(Meter, AHostThatPingsItselfHasRequestsAndReplies) {
+  Tuple self = kPing;
+  self.dest = self.source;
+  DecodedPacket reply = make_packet(1, self);
+  reply.icmp_reply = true;
+  MeteredConnections metered;
+  metered.process({make_packet(0, self), reply});
+  EXPECT_EQ(metered.flush(), 1u);
+  EXPECT_EQ(metered.connections().at(0).total.packets_forward, 1u);
+  EXPECT_EQ(metered.connections().at(0).newest.outcome, Outcome::kEstablished);
+}
+
 TEST(Meter, KnowsOutcomesOfOtherProtocols) {
   DecodedPacket unreachable = make_packet(1, {kServer, kClient, 0, (3 << 8) | 3, model::kProtoIcmp});
   unreachable.icmp_error = unreachable.icmp_unreachable = true;

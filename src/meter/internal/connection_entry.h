@@ -48,8 +48,9 @@ inline constexpr std::uint16_t kRequest = 1 << 15;   ///< an answer is to be exp
 
 /// One connection: two cache lines, of which packets other than TCP's touch the first.
 struct alignas(128) Entry {
-  IpAddress a, b;
-  std::uint16_t port_a, port_b;
+  // As in ConnectionKey.
+  std::uint64_t a_low, a_high, b_low, b_high;
+  std::uint32_t ports;
   std::uint8_t protocol;
   State state;
   std::uint16_t flags;
