@@ -38,7 +38,7 @@ std::string text(const Oracle::Side& side) { return side.managed ? side.trace[0]
 /// All pairs of pods (by each address) and external addresses, some protocols and ports.
 class Questions {
  public:
-  explicit Questions(World& world, std::vector<std::string> externals) {
+  Questions(World& world, const std::vector<std::string>& externals) {
     for (const model::Endpoint& pod : world.pods()) {
       for (const IpAddress& ip : pod.ips) ends_.push_back({&pod, ip});
     }

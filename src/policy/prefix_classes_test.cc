@@ -67,6 +67,7 @@ TEST(PrefixClasses, AgreeWithLookingAtEveryEdge) {
       block("192.168.0.0/16", {"2001:db8::/32"}),
   };
   std::vector<const model::IpBlock*> blocks;
+  blocks.reserve(given.size());
   for (const model::IpBlock& one : given) blocks.push_back(&one);
   const PrefixClasses classes(blocks);
   for (const IpAddress& ip : edges(blocks)) expect_class(classes, blocks, ip);
@@ -111,6 +112,7 @@ TEST(PrefixClasses, RandomBlocksAgreeWithLooking) {
       for (std::size_t i = dice.roll(4); i > 0; --i) one.except.push_back(random_prefix());
     }
     std::vector<const model::IpBlock*> blocks;
+    blocks.reserve(given.size());
     for (const model::IpBlock& one : given) blocks.push_back(&one);
     const PrefixClasses classes(blocks);
     for (const IpAddress& ip : edges(blocks)) expect_class(classes, blocks, ip);
