@@ -215,12 +215,12 @@ class Replay(Contender):
             "bytes": (sums["bytes"], ledger["ip_bytes"]),
             "connections": (sums["completed"], ledger["connections"]),
             "refused": (sums["refused"], ledger["refused"]["connections"]),
-            "unanswered": (sums["unanswered"], ledger["denied"]["connections"]),
         }
         if "--cluster" in self.options:
             pairs["denied by policy"] = (sums["denied"], ledger["denied"]["connections"])
         if self.per_connection:
             pairs["source records"] = (sums["records_src"], ledger["connections"])
+            pairs["without an answer"] = (sums["silent"], ledger["denied"]["connections"])
         expect(self.name, **pairs)
 
 
@@ -228,7 +228,7 @@ def sum_log(path: str) -> dict:
     """Sums a flow log. Every connection of the workload starts in a pod or is reported by its source, so the `src`
     records hold each connection once; the denied are counted at whichever end denied them."""
     sums = dict.fromkeys(
-        ("packets", "bytes", "completed", "refused", "unanswered", "denied", "records", "records_src"), 0
+        ("packets", "bytes", "completed", "refused", "silent", "denied", "records", "records_src"), 0
     )
     with open(path, "rb") as file:
         for line in file:
@@ -243,7 +243,7 @@ def sum_log(path: str) -> dict:
             sums["bytes"] += record["bytes_in"] + record["bytes_out"]
             sums["completed"] += record["num_flows_started"]
             sums["refused"] += record["num_flows_refused"]
-            sums["unanswered"] += record["num_flows_unanswered"]
+            sums["silent"] += record["packets_in"] == 0
     return sums
 
 
