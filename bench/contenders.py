@@ -227,9 +227,7 @@ class Replay(Contender):
 def sum_log(path: str) -> dict:
     """Sums a flow log. Every connection of the workload starts in a pod or is reported by its source, so the `src`
     records hold each connection once; the denied are counted at whichever end denied them."""
-    sums = dict.fromkeys(
-        ("packets", "bytes", "completed", "refused", "silent", "denied", "records", "records_src"), 0
-    )
+    sums = dict.fromkeys(("packets", "bytes", "completed", "refused", "silent", "denied", "records", "records_src"), 0)
     with open(path, "rb") as file:
         for line in file:
             record = json.loads(line)

@@ -130,6 +130,7 @@ def google_benchmark(program: str, repetitions: int, pattern: str = "") -> dict:
         program,
         "--benchmark_format=json",
         f"--benchmark_repetitions={repetitions}",
+        "--benchmark_min_time=0.2",
         "--benchmark_enable_random_interleaving=true",
     ]
     if pattern:
