@@ -240,6 +240,8 @@ class Bench:
             ledger["node"],
             "--interval",
             f"{ledger['window_s']}s",
+            "--set",
+            "max_flow_keys=100000000",  # level 0 shall stay level 0
         ]
         options = {"default levels": [], **{f"level {level}": ["--level", str(level)] for level in range(4)}}
         try:
