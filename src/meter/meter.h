@@ -162,7 +162,6 @@ class Meter {
   std::int64_t timeout_ns_[kStates] = {};
   std::int64_t active_timeout_ns_ = 0;
   std::int64_t now_ns_ = 0;
-  bool started_ = false;
   ConnectionIndex index_;
   PagedArray<Entry> entries_;
   SlotPool lists_;
