@@ -82,13 +82,14 @@ class Clock {
   double start_ = 0, total_ = 0;
 };
 
-/// Data packets of random open connections: what one update of the table costs.
+/// Requests and answers on random open connections: what one update of the table costs.
 void update(benchmark::State& state) {
   const auto connections = static_cast<std::uint32_t>(state.range(0));
   constexpr std::size_t kPackets = 1'000'000;
   const auto meter = Meter::create({}).value();
   std::array<DecodedPacket, kBatch> batch;
   std::vector<model::Tuple> tuples(connections);
+  std::vector<std::uint32_t> exchanged(connections);
   for (std::uint32_t i = 0; i < connections; ++i) {
     tuples[i] = tuple_of(i);
     for (std::uint32_t n = 0; n < 3; ++n) fill(batch[n], tuples[i], n, kEpoch);
@@ -99,8 +100,11 @@ void update(benchmark::State& state) {
     Clock clock;
     for (std::size_t sent = 0; sent < kPackets; sent += kBatch) {
       for (auto& p : batch) {
-        const std::uint64_t r = random.next();
-        fill(p, tuples[(r >> 8) % connections], 2 + (r & 3), kEpoch + static_cast<std::int64_t>(sent));
+        const std::uint32_t i = static_cast<std::uint32_t>(random.next() >> 8) % connections;
+        const std::uint32_t exchanges = exchanged[i]++ / 2, server = exchanged[i] % 2 == 0 ? 1 : 0;
+        fill(p, tuples[i], 2 + server, kEpoch + static_cast<std::int64_t>(sent));
+        p.tcp_seq = 1 + exchanges * (server != 0 ? 400 : 100);
+        p.tcp_ack = 1 + (server != 0 ? (exchanges + 1) * 100 : exchanges * 400);
       }
       clock.start();
       meter->process(batch);
