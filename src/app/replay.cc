@@ -109,6 +109,7 @@ int run_replay(std::span<const char* const> args) {
   }
   pipeline.finish();
   if (const Status status = outputs.close(); !status.ok()) return fail(status.error());
+  for (const std::string& note : loss_notes(pipeline.stats())) std::fprintf(stderr, "note: %s\n", note.c_str());
   if (const Status status = write_stats(pipeline.stats(), options.stats); !status.ok()) return fail(status.error());
   return exit_code;
 }

@@ -120,6 +120,28 @@ void write_l7(Writer& out, const ReplayStats& stats) {
 
 }  // namespace
 
+std::vector<std::string> loss_notes(const ReplayStats& stats) {
+  std::vector<std::string> notes;
+  const auto note = [&](std::uint64_t count, const char* text) {
+    if (count > 0) notes.push_back(std::to_string(count) + " " + text);
+  };
+  const auto frames = [&](packet::DecodeStatus status) { return stats.decode.frames[static_cast<std::size_t>(status)]; };
+  note(frames(packet::DecodeStatus::kUnknownLinkType), "packets of a link type that is not read");
+  note(frames(packet::DecodeStatus::kTruncated), "packets captured too short to meter: capture more of each (snap length)");
+  note(frames(packet::DecodeStatus::kMalformed), "packets with a malformed IP header");
+  note(stats.meter.evicted, "connections ended early: raise max_connections");
+  note(stats.aggregate.widened, "reports aggregated more than asked for: raise max_flow_keys");
+  note(stats.aggregate.dropped, "reports dropped: raise max_flow_keys");
+  note(stats.collect.not_local, "connections with no local pod at either end were not reported");
+  note(stats.dns.dropped_pending + stats.dns.dropped_tcp_connections + stats.dns.dropped_fragments,
+       "DNS messages not looked at: too many at once");
+  note(stats.dns_unlogged, "DNS lookups beyond the log's limit were only counted: raise dns_limit");
+  note(stats.http.dropped_connections, "connections not searched for HTTP: too many at once");
+  note(stats.l7_unlogged, "requests beyond the log's limit were only counted: raise l7_limit");
+  note(stats.domains_dropped, "DNS answers not remembered: too many at once");
+  return notes;
+}
+
 std::string to_json(const ReplayStats& stats) {
   Writer out;
   write_input(out, stats);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "aggregate/flow_aggregator.h"
 #include "collect/collector.h"
@@ -28,6 +29,9 @@ struct ReplayStats {
   std::uint64_t flow_records = 0, dns_records = 0, l7_records = 0;
   std::uint64_t dns_unlogged = 0, l7_unlogged = 0, domains_dropped = 0;
 };
+
+/// One line for each thing that was lost or not reported, and what to do about it; none if nothing was.
+std::vector<std::string> loss_notes(const ReplayStats& stats);
 
 /// One JSON object, indented, with a newline at the end.
 std::string to_json(const ReplayStats& stats);
