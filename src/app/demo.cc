@@ -61,7 +61,8 @@ struct Demo {
     if (record.action != "deny") return;
     const char* outcome = record.num_flows_refused > 0       ? "refused"
                           : record.num_flows_established > 0 ? "answered"
-                                                             : "unanswered";
+                          : record.num_flows_unanswered > 0  ? "unanswered"
+                                                             : "-";
     denied.add({std::string(record.reporter), source, dest, port_text(record), std::to_string(record.num_flows),
                 outcome, policy_text(record)});
   }

@@ -294,6 +294,7 @@ void ReplayPipeline::finish() {
   dns_inspector_->finish();
   http_inspector_->finish();
   take_updates();
+  meter_->end_input();
   if (started_) close_window();
 }
 

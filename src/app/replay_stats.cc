@@ -125,9 +125,12 @@ std::vector<std::string> loss_notes(const ReplayStats& stats) {
   const auto note = [&](std::uint64_t count, const char* text) {
     if (count > 0) notes.push_back(std::to_string(count) + " " + text);
   };
-  const auto frames = [&](packet::DecodeStatus status) { return stats.decode.frames[static_cast<std::size_t>(status)]; };
+  const auto frames = [&](packet::DecodeStatus status) {
+    return stats.decode.frames[static_cast<std::size_t>(status)];
+  };
   note(frames(packet::DecodeStatus::kUnknownLinkType), "packets of a link type that is not read");
-  note(frames(packet::DecodeStatus::kTruncated), "packets captured too short to meter: capture more of each (snap length)");
+  note(frames(packet::DecodeStatus::kTruncated),
+       "packets captured too short to meter: capture more of each (snap length)");
   note(frames(packet::DecodeStatus::kMalformed), "packets with a malformed IP header");
   note(stats.meter.evicted, "connections ended early: raise max_connections");
   note(stats.aggregate.widened, "reports aggregated more than asked for: raise max_flow_keys");

@@ -99,7 +99,8 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
   const bool ends = (update.closed || update.last) && !context.ended;
   const model::TrafficDelta& delta = update.delta;
   const bool silent = delta.packets_forward == 0 && delta.packets_reverse == 0;
-  const bool news = !context.started || ends || !silent;
+  const bool outcome_known = update.outcome != model::Outcome::kUnknown && !context.outcome_reported;
+  const bool news = !context.started || ends || !silent || outcome_known;
   if (!context.report_source && !context.report_dest) {
     stats_.not_local_packets += delta.packets_forward + delta.packets_reverse;
     stats_.not_local_bytes += delta.bytes_forward + delta.bytes_reverse;
@@ -113,8 +114,8 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     flow.starts = !context.started;
     flow.ends = ends;
     flow.trailing = context.ended;
-    if (!context.outcome_reported) flow.outcome = update.outcome;
-    context.outcome_reported |= flow.outcome != model::Outcome::kUnknown;
+    if (outcome_known) flow.outcome = update.outcome;
+    context.outcome_reported |= outcome_known;
     flow.tcp = update.tcp;
     flow.nat_port = update.nat_port;
     if (const auto found = original_sources_.find(update.slot); found != original_sources_.end()) {

@@ -226,6 +226,18 @@ TEST_F(CollectorTest, TheOutcomeIsReportedOnce) {
   EXPECT_EQ(add(next)[0].outcome, model::Outcome::kUnknown);
 }
 
+TEST_F(CollectorTest, AnOutcomeIsNewsEvenWithoutTraffic) {
+  start("node-1");
+  model::ConnectionUpdate next = update("10.0.0.1", "10.0.0.2", 5432);
+  add(next);
+  next.first = false;
+  next.delta = {};
+  EXPECT_TRUE(add(next).empty());
+  next.outcome = model::Outcome::kUnanswered;
+  ASSERT_EQ(add(next).size(), 1u);
+  EXPECT_TRUE(add(next).empty());
+}
+
 TEST_F(CollectorTest, B5_AReusedAddressEndsTheFlowAndStartsItAnewUnderTheNewPod) {
   start();
   model::ConnectionUpdate next = update("10.0.0.9", "192.0.2.1", 443);

@@ -231,12 +231,8 @@ void Meter::add(Entry& e, ConnectionSlot slot, const DecodedPacket& packet, int 
     clear(e, kLate);
   }
   e.active_ns = now_ns_;
-  set(e, kDirty);
   set(e, kSeenFrom, end);
-  if (!e.listed) {
-    e.listed = true;
-    lists_.push(touched_, slot);
-  }
+  touch(e, slot);
   const std::int64_t timeout = timeout_of(e);
   track(e, packet, end);
   if (!e.timer.scheduled || timeout_of(e) < timeout) wheel_.schedule(lists_, slot, e.timer, deadline_tick(e));
@@ -262,13 +258,10 @@ void Meter::on_icmp_error(const DecodedPacket& packet) {
   if (slot == kNoSlot || timed_out(entries_[slot])) return;
   ++stats_.icmp_errors_matched;
   Entry& e = entries_[slot];
-  const bool first_packets = has(e, kRequest) && !has(e, kSeenFrom, 1 - source_end(e));
-  if (packet.icmp_unreachable && first_packets && e.outcome == Outcome::kUnknown) {
+  if (packet.icmp_unreachable && is_unanswered(e)) {
     e.outcome = Outcome::kRefused;
-    // Its news: the next flush says so.
-    set(e, kDirty);
-    if (!e.listed) lists_.push(touched_, slot);
-    e.listed = true;
+    // That is news: the next flush says so.
+    touch(e, slot);
   }
 }
 
@@ -332,8 +325,7 @@ void Meter::evict_one() {
 
 void Meter::end(ConnectionSlot slot, End why) {
   Entry& e = entries_[slot];
-  const bool silent = has(e, kRequest) && !has(e, kSeenFrom, 1 - source_end(e));
-  if (why != End::kEvicted && silent && e.outcome == Outcome::kUnknown) e.outcome = Outcome::kUnanswered;
+  if (why != End::kEvicted && is_unanswered(e)) e.outcome = Outcome::kUnanswered;
   drain(e, slot, updates_.emplace_back());
   updates_.back().last = true;
   index_.erase(e.hash, slot);
@@ -411,6 +403,26 @@ void Meter::emit_interim(Entry& e, ConnectionSlot slot) { drain(e, slot, updates
 void Meter::clear_updates() {
   updates_.clear();
   for (auto slot = lists_.pop(released_); slot != kNoSlot; slot = lists_.pop(released_)) lists_.push(free_, slot);
+}
+
+bool Meter::is_unanswered(const Entry& e) {
+  return has(e, kRequest) && !has(e, kSeenFrom, 1 - source_end(e)) && e.outcome == Outcome::kUnknown;
+}
+
+void Meter::touch(Entry& e, ConnectionSlot slot) {
+  set(e, kDirty);
+  if (e.listed) return;
+  e.listed = true;
+  lists_.push(touched_, slot);
+}
+
+void Meter::end_input() {
+  for (ConnectionSlot slot = 0; slot < entries_.size(); ++slot) {
+    Entry& e = entries_[slot];
+    if (e.state == State::kFree || !is_unanswered(e)) continue;
+    e.outcome = Outcome::kUnanswered;
+    touch(e, slot);
+  }
 }
 
 std::span<const ConnectionUpdate> Meter::flush() {

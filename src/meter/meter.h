@@ -117,6 +117,9 @@ class Meter {
   std::span<const model::ConnectionUpdate> flush();
   static constexpr std::size_t kFlushSpan = 256;
 
+  /// The input ended: who asked and was not answered by now is unanswered, though still open. Call flush() after it.
+  void end_input();
+
   const MeterStats& stats() const { return stats_; }
   /// Memory of the table, index and lists that has been used.
   std::size_t used_bytes() const;
@@ -142,6 +145,8 @@ class Meter {
   void note_place(std::uint32_t index, const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool from_a,
                   PacketNotes& notes) const;
 
+  static bool is_unanswered(const Entry& entry);
+  void touch(Entry& entry, model::ConnectionSlot slot);
   model::ConnectionSlot find(const ConnectionKey& key, std::uint32_t hash) const;
   model::ConnectionSlot open(const packet::DecodedPacket& packet, const Pending& pending);
   model::ConnectionSlot take_slot();

@@ -106,6 +106,19 @@ TEST(Meter, AnEchoReplyThatComesFirstBelongsToItsRequest) {
   EXPECT_EQ(metered.connections().at(0).newest.outcome, Outcome::kEstablished);
 }
 
+TEST(Meter, AtTheEndOfInputWhoAskedInVainIsUnansweredThoughStillOpen) {
+  MeteredConnections metered;
+  metered.process({make_packet(0, kUdp), make_tcp(0, kTcp, kTcpSyn)});
+  EXPECT_EQ(metered.flush(), 2u);
+  metered.process({make_packet(1, reversed(kUdp))});
+  metered.meter().end_input();
+  EXPECT_EQ(metered.flush(), 2u);
+  EXPECT_EQ(metered.connections().at(0).newest.outcome, Outcome::kEstablished);
+  EXPECT_EQ(metered.connections().at(1).newest.outcome, Outcome::kUnanswered);
+  EXPECT_FALSE(metered.connections().at(1).newest.last);
+  EXPECT_EQ(metered.meter().stats().open, 2u);
+}
+
 TEST(Meter, AHostThatPingsItselfHasRequestsAndReplies) {
   Tuple self = kPing;
   self.dest = self.source;
