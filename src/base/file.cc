@@ -35,35 +35,52 @@ Status read_to_end(int fd, const std::string& path, std::string& out) {
 
 }  // namespace
 
-Result<FileBytes> FileBytes::open(const std::string& path) {
-  const bool standard_input = path == "-";
-  const int fd = standard_input ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return errno_error("open", path);
+Result<InputFile> InputFile::open(const std::string& path) {
+  InputFile file;
+  file.path_ = path;
+  file.fd_ = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file.fd_ < 0) return errno_error("open", path);
   struct stat info {};
+  if (::fstat(file.fd_, &info) != 0) return errno_error("stat", path);
+  if (S_ISDIR(info.st_mode)) return invalid_argument("open " + path + ": it is a directory");
+  return file;
+}
+
+InputFile::InputFile(InputFile&& other) noexcept { *this = std::move(other); }
+
+InputFile& InputFile::operator=(InputFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+InputFile::~InputFile() {
+  if (fd_ > STDERR_FILENO) ::close(fd_);
+}
+
+Result<FileBytes> FileBytes::open(const std::string& path) {
+  TRY_ASSIGN(const InputFile input, InputFile::open(path));
+  return of_input(input);
+}
+
+Result<FileBytes> FileBytes::of_input(const InputFile& input, std::span<const std::uint8_t> begun) {
+  struct stat info {};
+  if (::fstat(input.fd(), &info) != 0) return errno_error("stat", input.path());
   FileBytes file;
-  Status status;
-  if (::fstat(fd, &info) != 0) {
-    status = errno_error("stat", path);
-  } else if (S_ISDIR(info.st_mode)) {
-    status = invalid_argument("open " + path + ": it is a directory");
-  } else if (S_ISREG(info.st_mode) && info.st_size > 0) {
+  if (S_ISREG(info.st_mode) && info.st_size > 0) {
     const auto size = static_cast<std::size_t>(info.st_size);
-    void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (address == MAP_FAILED) {
-      status = errno_error("mmap", path);
-    } else {
-      ::madvise(address, size, MADV_SEQUENTIAL);
-      file.data_ = static_cast<const std::uint8_t*>(address);
-      file.size_ = size;
-      file.mapped_ = true;
-    }
+    void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, input.fd(), 0);
+    if (address == MAP_FAILED) return errno_error("mmap", input.path());
+    ::madvise(address, size, MADV_SEQUENTIAL);
+    file.data_ = static_cast<const std::uint8_t*>(address);
+    file.size_ = size;
+    file.mapped_ = true;
   } else {
-    status = read_to_end(fd, path, file.owned_);
+    file.owned_.assign(begun.begin(), begun.end());
+    TRY(read_to_end(input.fd(), input.path(), file.owned_));
     file.data_ = reinterpret_cast<const std::uint8_t*>(file.owned_.data());
     file.size_ = file.owned_.size();
   }
-  if (!standard_input) ::close(fd);
-  if (!status.ok()) return status.error();
   return file;
 }
 

@@ -10,12 +10,34 @@
 
 namespace weir {
 
+/// An open file, or standard input. Closes it at its end.
+class InputFile {
+ public:
+  /// `path` "-" is standard input. The error names the path and the reason; a folder is an error.
+  static Result<InputFile> open(const std::string& path);
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&& other) noexcept;
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+  ~InputFile();
+
+  int fd() const { return fd_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  InputFile() = default;
+  std::string path_;
+  int fd_ = -1;
+};
+
 /// The bytes of a file, mapped read-only where it is a regular file, else read to its end (a pipe, /dev/stdin).
 /// A mapped file that somebody truncates while we read raises SIGBUS: callers read files that nobody rewrites.
 class FileBytes {
  public:
   /// `path` "-" is standard input. The error names the path and the reason.
   static Result<FileBytes> open(const std::string& path);
+  /// All bytes of `input`, of which `begun` are those that were read from its start already.
+  static Result<FileBytes> of_input(const InputFile& input, std::span<const std::uint8_t> begun = {});
   FileBytes(FileBytes&& other) noexcept;
   FileBytes& operator=(FileBytes&& other) noexcept;
   FileBytes(const FileBytes&) = delete;

@@ -14,7 +14,7 @@ TEST(Json, EscapesWhatRfc8259Requires) {
       {std::string("\0\n\x1f\x7f", 4), "\"\\u0000\\n\\u001f\\u007f\""},
       {"gr\xC3\xBC\xC3\x9F", "\"gr\xC3\xBC\xC3\x9F\""},
       {"\xF0\x9F\x8C\x8A", "\"\xF0\x9F\x8C\x8A\""},
-      {"\xC3(", "\"\xEF\xBF\xBD(\""},            // a lead without its tail
+      {"\xC3(", "\"\xEF\xBF\xBD(\""},                                // a lead without its tail
       {"\xED\xA0\x80", "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\""},  // a surrogate
       {"\xC0\xAF", "\"\xEF\xBF\xBD\xEF\xBF\xBD\""},                  // an overlong slash
   };

@@ -70,23 +70,23 @@ inline Error data_loss(std::string message) { return {ErrorCode::kDataLoss, std:
 #define WEIR_CONCAT(a, b) WEIR_CONCAT_INNER(a, b)
 
 /// Returns the Error of a failed Result or Status to our caller.
-#define TRY(expression)                                              \
-  do {                                                               \
-    auto weir_try_result = (expression);                             \
+#define TRY(expression)                                                   \
+  do {                                                                    \
+    auto weir_try_result = (expression);                                  \
     if (!weir_try_result.ok()) return std::move(weir_try_result).error(); \
   } while (false)
 
 /// Declares `declaration` with the value of `expression`, or returns its Error to our caller.
-#define TRY_ASSIGN(declaration, expression)                                      \
-  auto WEIR_CONCAT(weir_try_, __LINE__) = (expression);                          \
+#define TRY_ASSIGN(declaration, expression)                                                               \
+  auto WEIR_CONCAT(weir_try_, __LINE__) = (expression);                                                   \
   if (!WEIR_CONCAT(weir_try_, __LINE__).ok()) return std::move(WEIR_CONCAT(weir_try_, __LINE__)).error(); \
   declaration = std::move(WEIR_CONCAT(weir_try_, __LINE__)).value()
 
 /// For bugs, never for input.
-#define CHECK(condition)                                                              \
-  do {                                                                                \
-    if (!(condition)) {                                                               \
+#define CHECK(condition)                                                                 \
+  do {                                                                                   \
+    if (!(condition)) {                                                                  \
       std::fprintf(stderr, "%s:%d: CHECK(%s) failed\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                   \
-    }                                                                                 \
+      std::abort();                                                                      \
+    }                                                                                    \
   } while (false)

@@ -24,7 +24,7 @@ Result<std::unique_ptr<CaptureFile>> CaptureFile::open(std::span<const std::uint
   const std::string prefix = "read capture " + name + ": ";
   Result<Reader> reader = invalid_argument(no_capture(bytes));
   if (PcapReader::recognises(bytes)) {
-    auto pcap = PcapReader::open(bytes);
+    auto pcap = PcapReader::open(ByteWindow(bytes));
     reader = pcap.ok() ? Result<Reader>(std::move(pcap).value()) : Result<Reader>(pcap.error());
   } else if (PcapngReader::recognises(bytes)) {
     auto pcapng = PcapngReader::open(bytes);
@@ -35,7 +35,17 @@ Result<std::unique_ptr<CaptureFile>> CaptureFile::open(std::span<const std::uint
 }
 
 Result<std::unique_ptr<CaptureFile>> CaptureFile::open(const std::string& path) {
-  TRY_ASSIGN(FileBytes bytes, FileBytes::open(path));
+  TRY_ASSIGN(InputFile input, InputFile::open(path));
+  TRY_ASSIGN(ByteWindow window, ByteWindow::of_file(input.fd()));
+  if (PcapReader::recognises(window.bytes())) {
+    auto pcap = PcapReader::open(std::move(window));
+    if (!pcap.ok()) return Error{pcap.error().code, "read capture " + display_name(path) + ": " + pcap.error().message};
+    std::unique_ptr<CaptureFile> capture(new CaptureFile(display_name(path), std::move(pcap).value()));
+    capture->input_ = std::make_unique<InputFile>(std::move(input));
+    return capture;
+  }
+  // A block of pcapng may be of any size: the whole file is wanted in one piece.
+  TRY_ASSIGN(FileBytes bytes, FileBytes::of_input(input, window.bytes()));
   // On the heap first: the bytes of a short standard input lie inside the object.
   auto file = std::make_unique<FileBytes>(std::move(bytes));
   TRY_ASSIGN(std::unique_ptr<CaptureFile> capture, open(file->bytes(), display_name(path)));

@@ -24,9 +24,9 @@ struct CaptureStats {
 
 /// A capture file, read from begin to end: pcap (microseconds, nanoseconds, the "modified" kind of 1998) or pcapng.
 ///
-/// Own readers, because the goal is speed: the file is mapped, packets are views into it (no copy, no call per packet),
-/// and records are walked in batches. libpcap copies every packet and calls back for each, at 3 times the cost.
-/// Errors:  open() fails for what is no capture. Damage further on ends the reading there: what came before it has
+/// Own readers, because the goal is speed: packets are views into a small buffer (pcap) or the mapped file (pcapng),
+/// and records are walked in batches. libpcap copies every packet and calls back for each, at 3 times the cost. Errors:
+/// open() fails for what is no capture. Damage further on ends the reading there: what came before it has
 ///          been delivered, and status() says what is wrong at which record and byte.
 /// Threads: one.
 class CaptureFile {
@@ -36,7 +36,7 @@ class CaptureFile {
   /// `bytes` outlive the CaptureFile; `name` is for messages.
   static Result<std::unique_ptr<CaptureFile>> open(std::span<const std::uint8_t> bytes, const std::string& name);
 
-  /// Fills `out` from the front; the number filled, 0 at the end. The views stay valid as long as the CaptureFile.
+  /// Fills `out` from the front; the number filled, 0 at the end. The views stay valid until the next call.
   std::size_t next_batch(std::span<packet::PacketView> out);
   /// After the end: why reading stopped early, if it did.
   const Status& status() const { return status_; }
@@ -48,6 +48,8 @@ class CaptureFile {
 
   std::string name_;
   Reader reader_;
+  /// What the reader's bytes come from: one of the two, or the caller's memory.
+  std::unique_ptr<InputFile> input_;
   std::unique_ptr<FileBytes> file_;
   Status status_;
   CaptureStats stats_;

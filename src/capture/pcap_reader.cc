@@ -18,10 +18,11 @@ bool PcapReader::recognises(std::span<const std::uint8_t> bytes) {
   return bytes.size() >= 4 && (is_magic(load32(bytes.data(), false)) || is_magic(load32(bytes.data(), true)));
 }
 
-Result<PcapReader> PcapReader::open(std::span<const std::uint8_t> bytes) {
+Result<PcapReader> PcapReader::open(ByteWindow window) {
+  if (!window.complete() && window.bytes().size() < kFileHeader) TRY(window.refill(0, kFileHeader));
+  const std::span<const std::uint8_t> bytes = window.bytes();
   if (bytes.size() < kFileHeader) return data_loss("the file ends inside the pcap file header");
   PcapReader reader;
-  reader.bytes_ = bytes;
   reader.at_ = kFileHeader;
   reader.swapped_ = !is_magic(load32(bytes.data(), false));
   const std::uint32_t magic = load32(bytes.data(), reader.swapped_);
@@ -37,23 +38,34 @@ Result<PcapReader> PcapReader::open(std::span<const std::uint8_t> bytes) {
   if (minor == 3) reader.lengths_ = Lengths::kEither;
   // The upper half says how long the frame check sequence is, if there is one.
   reader.link_type_ = static_cast<std::uint16_t>(load32(bytes.data() + 20, reader.swapped_) & 0xFFFF);
+  // What read() brought is in the cache already.
+  if (!window.complete()) reader.prefetched_ = SIZE_MAX;
+  reader.window_ = std::move(window);
   return reader;
+}
+
+bool PcapReader::read_on(std::size_t need) {
+  if (window_.complete() || need > ByteWindow::kMaxNeed) return false;
+  const Status status = window_.refill(at_, need);
+  at_ = 0;
+  if (!status.ok()) damage_ = {window_.offset() + window_.bytes().size(), status.error().message};
+  return status.ok() && window_.bytes().size() >= need;
 }
 
 /// Where record `header_bytes` + `captured` at at_ does not fit in the file.
 void PcapReader::note_damage(std::size_t header_bytes, std::uint32_t captured) {
-  const std::size_t left = bytes_.size() - at_;
-  if (left == 0) return;
+  const std::size_t left = window_.bytes().size() - at_, offset = window_.offset() + at_;
+  if (left == 0 || damage_) return;
   if (left < header_bytes) {
-    damage_ = {at_, "the file ends inside the record header"};
+    damage_ = {offset, "the file ends inside the record header"};
   } else if (captured > kMaxPacketBytes) {
-    damage_ = {at_, "a packet of " + std::to_string(captured) + " bytes is larger than the limit of " +
-                        std::to_string(kMaxPacketBytes)};
+    damage_ = {offset, "a packet of " + std::to_string(captured) + " bytes is larger than the limit of " +
+                           std::to_string(kMaxPacketBytes)};
   } else {
-    damage_ = {at_, "the file ends inside the packet: " + std::to_string(left - header_bytes) + " of " +
-                        std::to_string(captured) + " bytes are there"};
+    damage_ = {offset, "the file ends inside the packet: " + std::to_string(left - header_bytes) + " of " +
+                           std::to_string(captured) + " bytes are there"};
   }
-  at_ = bytes_.size();
+  at_ = window_.bytes().size();
 }
 
 /// kPlain: our byte order, the captured length first, headers of 16 bytes. The loop that must be fast.
@@ -61,16 +73,18 @@ template <bool kPlain>
 std::size_t PcapReader::read_records(std::span<packet::PacketView> out) {
   const bool swapped = !kPlain && swapped_;
   const std::size_t header = kPlain ? kRecordHeader : record_header_;
-  const std::uint8_t* at = bytes_.data() + at_;
-  const std::uint8_t* const end = bytes_.data() + bytes_.size();
+  const std::span<const std::uint8_t> bytes = window_.bytes();
+  const std::uint8_t* at = bytes.data() + at_;
+  const std::uint8_t* const end = bytes.data() + bytes.size();
   std::size_t count = 0;
-  bool stopped = false;
+  // Of the record that is not in the window as a whole; 0 if all are.
+  std::size_t need = 0;
   std::uint32_t captured = 0;
   for (; count < out.size(); ++count) {
-    prefetched_ = prefetch(bytes_, static_cast<std::size_t>(at - bytes_.data()), prefetched_);
+    prefetched_ = prefetch(bytes, static_cast<std::size_t>(at - bytes.data()), prefetched_);
     const auto left = static_cast<std::size_t>(end - at);
     if (left < header) {
-      stopped = true;
+      need = header;
       break;
     }
     captured = load32(at + 8, swapped);
@@ -80,7 +94,7 @@ std::size_t PcapReader::read_records(std::span<packet::PacketView> out) {
       if (exchanged) std::swap(captured, wire);
     }
     if (captured > kMaxPacketBytes || captured > left - header) {
-      stopped = true;
+      need = header + captured;
       break;
     }
     packet::PacketView& view = out[count];
@@ -92,9 +106,12 @@ std::size_t PcapReader::read_records(std::span<packet::PacketView> out) {
     view.link_type = link_type_;
     at += header + captured;
   }
-  at_ = static_cast<std::size_t>(at - bytes_.data());
-  if (stopped) note_damage(header, captured);
-  return count;
+  at_ = static_cast<std::size_t>(at - bytes.data());
+  // What was found lies in the window: it is given out before the window moves.
+  if (need == 0 || count > 0) return count;
+  if (read_on(need)) return read_records<kPlain>(out);
+  note_damage(header, captured);
+  return 0;
 }
 
 std::size_t PcapReader::next_batch(std::span<packet::PacketView> out) {

@@ -142,10 +142,29 @@ HttpInspector::HttpInspector(HttpInspectorOptions options) : options_(std::move(
 HttpInspector::~HttpInspector() = default;
 
 HttpInspector::Connection* HttpInspector::find(const packet::DecodedPacket& packet, model::ConnectionSlot slot) {
-  const auto found = connections_.find(slot);
-  if (found == connections_.end()) return nullptr;
-  const model::Tuple& tuple = found->second.tuple;
-  return tuple == packet.tuple || tuple == turned(packet.tuple) ? &found->second : nullptr;
+  Connection* found = at(slot);
+  if (found == nullptr) return nullptr;
+  return found->tuple == packet.tuple || found->tuple == turned(packet.tuple) ? found : nullptr;
+}
+
+/// Null: too many are open.
+HttpInspector::Connection* HttpInspector::open(model::ConnectionSlot slot) {
+  if (pool_.size() - free_places_.size() >= options_.max_connections) return nullptr;
+  if (slot >= places_.size()) places_.resize(std::max<std::size_t>(slot + 1, places_.size() * 2));
+  if (free_places_.empty()) {
+    pool_.emplace_back();
+    free_places_.push_back(static_cast<std::uint32_t>(pool_.size() - 1));
+  }
+  const std::uint32_t place = free_places_.back();
+  free_places_.pop_back();
+  places_[slot] = place + 1;
+  return &pool_[place];
+}
+
+void HttpInspector::close(model::ConnectionSlot slot) {
+  const std::uint32_t place = std::exchange(places_[slot], 0) - 1;
+  pool_[place] = {};
+  free_places_.push_back(place);
 }
 
 HttpInspector::Connection* HttpInspector::find_or_open(const packet::DecodedPacket& packet, model::ConnectionSlot slot,
@@ -153,10 +172,9 @@ HttpInspector::Connection* HttpInspector::find_or_open(const packet::DecodedPack
   if (Connection* known = find(packet, slot)) return known;
   // The slot may have been given to another connection before we heard of the first one's end.
   on_connection_end(slot);
-  if (connections_.size() >= options_.max_connections) return nullptr;
-  Connection& opened = connections_[slot];
-  opened.tuple = forward ? packet.tuple : turned(packet.tuple);
-  return &opened;
+  Connection* opened = open(slot);
+  if (opened != nullptr) opened->tuple = forward ? packet.tuple : turned(packet.tuple);
+  return opened;
 }
 
 bool HttpInspector::on_segment(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
@@ -180,7 +198,7 @@ bool HttpInspector::on_segment(const packet::DecodedPacket& packet, model::Conne
   connection->streams[direction].accept(packet, budget_, Sink{*this, *connection, slot, direction});
   if (!connection->dead) return true;
   end(*connection, slot);
-  connections_.erase(slot);
+  close(slot);
   return false;
 }
 
@@ -252,18 +270,14 @@ void HttpInspector::report_oldest(Http& http) {
 }
 
 void HttpInspector::on_connection_end(model::ConnectionSlot slot) {
-  const auto found = connections_.find(slot);
-  if (found == connections_.end()) return;
-  end(found->second, slot);
-  connections_.erase(found);
+  Connection* found = at(slot);
+  if (found == nullptr) return;
+  end(*found, slot);
+  close(slot);
 }
 
 void HttpInspector::finish() {
-  // In order of slots: the output does not depend on the hash table.
-  std::vector<model::ConnectionSlot> slots;
-  for (const auto& [slot, connection] : connections_) slots.push_back(slot);
-  std::sort(slots.begin(), slots.end());
-  for (const model::ConnectionSlot slot : slots) on_connection_end(slot);
+  for (model::ConnectionSlot slot = 0; slot < places_.size(); ++slot) on_connection_end(slot);
 }
 
 HttpInspectorStats HttpInspector::stats() const {

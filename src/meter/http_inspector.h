@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include <absl/container/flat_hash_map.h>
 #include "meter/stream.h"
 #include "model/connection.h"
 #include "model/http.h"
@@ -72,6 +72,11 @@ class HttpInspector {
   struct Sink;
   struct Events;
 
+  Connection* at(model::ConnectionSlot slot) {
+    return slot < places_.size() && places_[slot] != 0 ? &pool_[places_[slot] - 1] : nullptr;
+  }
+  Connection* open(model::ConnectionSlot slot);
+  void close(model::ConnectionSlot slot);
   Connection* find(const packet::DecodedPacket& packet, model::ConnectionSlot slot);
   Connection* find_or_open(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward);
   void deliver(Connection& connection, model::ConnectionSlot slot, int direction, std::span<const std::uint8_t> bytes);
@@ -83,7 +88,11 @@ class HttpInspector {
   HttpInspectorOptions options_;
   HttpInspectorStats stats_;
   StreamBudget budget_;
-  absl::flat_hash_map<model::ConnectionSlot, Connection> connections_;
+  /// Connections that are followed: most leave at their first payload, so that few places serve many and stay in the
+  /// cache. By slot: the place + 1, or 0.
+  std::vector<std::uint32_t> places_;
+  std::deque<Connection> pool_;
+  std::vector<std::uint32_t> free_places_;
   std::vector<model::HttpTransaction> finished_;
 };
 

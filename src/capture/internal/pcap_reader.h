@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "capture/internal/byte_window.h"
 #include "capture/internal/record.h"
 #include "packet/packet.h"
 
@@ -16,7 +17,7 @@ class PcapReader {
  public:
   static bool recognises(std::span<const std::uint8_t> bytes);
   /// The message does not name the file.
-  static Result<PcapReader> open(std::span<const std::uint8_t> bytes);
+  static Result<PcapReader> open(ByteWindow window);
 
   std::size_t next_batch(std::span<packet::PacketView> out);
   const std::optional<Damage>& damage() const { return damage_; }
@@ -24,11 +25,14 @@ class PcapReader {
  private:
   template <bool kPlain>
   std::size_t read_records(std::span<packet::PacketView> out);
+  /// The next record, of `need` bytes, is not in the window as a whole: gets more. False at the end, or at damage.
+  bool read_on(std::size_t need);
   void note_damage(std::size_t header_bytes, std::uint32_t captured);
 
-  std::span<const std::uint8_t> bytes_;
+  ByteWindow window_;
+  /// Of the next record, in the window.
   std::size_t at_ = 0;
-  /// The bytes before this are in the cache, or on their way.
+  /// The bytes of the window before this are in the cache, or on their way.
   std::size_t prefetched_ = 0;
   std::optional<Damage> damage_;
   std::uint16_t link_type_ = 0;
