@@ -63,9 +63,12 @@ class FlowStore {
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
   FlowStore();
-  void prefetch_slot(std::uint64_t hash) const { __builtin_prefetch(&slots_[hash & mask_]); }
+  // always_inline: g++ 12 takes a function that only prefetches for one without effect, and drops the calls.
+  [[gnu::always_inline]] inline void prefetch_slot(std::uint64_t hash) const {
+    __builtin_prefetch(&slots_[hash & mask_]);
+  }
   /// The entry that the hash most likely means. Wants the slot to be cached.
-  void prefetch_entry(std::uint64_t hash) const {
+  [[gnu::always_inline]] inline void prefetch_entry(std::uint64_t hash) const {
     const Slot slot = slots_[hash & mask_];
     if (slot.position == kNone) return;
     const auto* line = reinterpret_cast<const char*>(&entries_[slot.position]);

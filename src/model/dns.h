@@ -16,7 +16,8 @@ struct DnsRecordData {
   std::uint16_t type = 0;
   std::uint16_t rclass = 1;
   std::uint32_t ttl = 0;
-  /// "10.0.0.1", "www.example.com", "10 mail.example.com", TXT strings joined; "\\# LEN HEX" (RFC 3597) for other types.
+  /// "10.0.0.1", "www.example.com", "10 mail.example.com", TXT strings joined; "\\# LEN HEX" (RFC 3597) for other
+  /// types.
   std::string data;
   /// The address of an A or AAAA record, else none.
   IpAddress address;

@@ -11,18 +11,18 @@
 namespace weir::model {
 
 enum class FieldKind : std::uint8_t {
-  kSeconds,       ///< Unix seconds
-  kCount,         ///< flows, distinct values
+  kSeconds,  ///< Unix seconds
+  kCount,    ///< flows, distinct values
   kPackets,
   kBytes,
   kMicroseconds,
-  kInteger,       ///< any other number
-  kKeyword,       ///< text; "-" absent, "*" several
-  kKeywordList,   ///< null if empty
-  kProtocol,      ///< number in the record, name in JSON
-  kPort,          ///< null if aggregated
+  kInteger,      ///< any other number
+  kKeyword,      ///< text; "-" absent, "*" several
+  kKeywordList,  ///< null if empty
+  kProtocol,     ///< number in the record, name in JSON
+  kPort,         ///< null if aggregated
   kPortList,
-  kIp,            ///< null if aggregated
+  kIp,  ///< null if aggregated
   kIpList,
   kLabels,
   kPolicies,

@@ -53,7 +53,8 @@ TEST(Protocol, NamesAndNumbers) {
   const struct {
     std::uint8_t number;
     const char* name;
-  } cases[] = {{6, "tcp"}, {17, "udp"}, {1, "icmp"}, {58, "icmp6"}, {132, "sctp"}, {4, "ipip"}, {50, "esp"}, {47, "47"}, {0, "0"}};
+  } cases[] = {{6, "tcp"},  {17, "udp"}, {1, "icmp"}, {58, "icmp6"}, {132, "sctp"},
+               {4, "ipip"}, {50, "esp"}, {47, "47"},  {0, "0"}};
   for (const auto& c : cases) {
     EXPECT_EQ(protocol_name(c.number), c.name);
     EXPECT_EQ(parse_protocol(c.name), c.number);

@@ -8,12 +8,18 @@ namespace {
 bool holds(const LabelSelector::Requirement& requirement, const LabelSet& labels) {
   const std::string_view value = labels.find(requirement.key);
   const bool present = value.data() != nullptr;
-  const auto listed = [&] { return std::find(requirement.values.begin(), requirement.values.end(), value) != requirement.values.end(); };
+  const auto listed = [&] {
+    return std::find(requirement.values.begin(), requirement.values.end(), value) != requirement.values.end();
+  };
   switch (requirement.op) {
-    case LabelSelector::Operator::kIn: return present && listed();
-    case LabelSelector::Operator::kNotIn: return !present || !listed();
-    case LabelSelector::Operator::kExists: return present;
-    case LabelSelector::Operator::kDoesNotExist: return !present;
+    case LabelSelector::Operator::kIn:
+      return present && listed();
+    case LabelSelector::Operator::kNotIn:
+      return !present || !listed();
+    case LabelSelector::Operator::kExists:
+      return present;
+    case LabelSelector::Operator::kDoesNotExist:
+      return !present;
   }
   return false;
 }

@@ -11,8 +11,8 @@ struct Name {
   std::uint8_t protocol;
   std::string_view text;
 };
-constexpr Name kNames[] = {{kProtoTcp, "tcp"},     {kProtoUdp, "udp"},     {kProtoIcmp, "icmp"}, {kProtoIcmp6, "icmp6"},
-                           {kProtoIcmp6, "icmpv6"}, {kProtoSctp, "sctp"},  {kProtoIpip, "ipip"}, {kProtoEsp, "esp"}};
+constexpr Name kNames[] = {{kProtoTcp, "tcp"},      {kProtoUdp, "udp"},   {kProtoIcmp, "icmp"}, {kProtoIcmp6, "icmp6"},
+                           {kProtoIcmp6, "icmpv6"}, {kProtoSctp, "sctp"}, {kProtoIpip, "ipip"}, {kProtoEsp, "esp"}};
 
 bool equal_ignoring_case(std::string_view a, std::string_view lower) {
   if (a.size() != lower.size()) return false;
