@@ -11,7 +11,8 @@ Result<ByteWindow> ByteWindow::of_file(int fd) {
   ByteWindow window;
   window.buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMaxNeed + kReadBytes);
   window.fd_ = fd;
-  TRY(window.refill(0, 1));
+  // Enough to tell what it is: a pipe may give its bytes one by one.
+  TRY(window.refill(0, kLongestMagic));
   return window;
 }
 

@@ -19,7 +19,6 @@ bool PcapReader::recognises(std::span<const std::uint8_t> bytes) {
 }
 
 Result<PcapReader> PcapReader::open(ByteWindow window) {
-  if (!window.complete() && window.bytes().size() < kFileHeader) TRY(window.refill(0, kFileHeader));
   const std::span<const std::uint8_t> bytes = window.bytes();
   if (bytes.size() < kFileHeader) return data_loss("the file ends inside the pcap file header");
   PcapReader reader;

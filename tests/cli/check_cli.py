@@ -80,6 +80,16 @@ def check(weir, case):
     return not problems
 
 
+def check_demo(weir, fixture):
+    """`weir demo` shows flows, denials with their policy, DNS lookups and the size."""
+    code, out, error = run(weir, "demo", "--data", str(fixture))
+    missing = [text for text in ("Flows", "Denied, and by which policy", "shop/knp.default.default-deny|deny|-1", "unanswered",
+                                 "DNS lookups", "slow.example", "Timeout", "Size: ") if text not in out]
+    if code != 0 or missing:
+        print(f"FAIL demo: exit code {code}, without {missing}\n    stderr: {error.strip()[:400]}")
+    return code == 0 and not missing
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--weir", required=True)
@@ -88,6 +98,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         results = [check(options.weir, case)
                    for case in cases(pathlib.Path(folder), options.fixture / "shop.pcap", options.fixture / "manifests.yaml")]
+    results.append(check_demo(options.weir, options.fixture))
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
 

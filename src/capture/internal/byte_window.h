@@ -37,6 +37,7 @@ class ByteWindow {
 
  private:
   static constexpr std::size_t kReadBytes = 256 * 1024;
+  static constexpr std::size_t kLongestMagic = 24;
 
   std::span<const std::uint8_t> bytes_;
   std::unique_ptr<std::uint8_t[]> buffer_;
