@@ -166,7 +166,9 @@ Result<PolicyEval> PolicyEval::create(cluster::ClusterObjects objects, const pol
 bool PolicyEval::answer(std::string_view line, std::uint64_t line_number, std::string& out) {
   const std::string where = "line " + std::to_string(line_number) + ": ";
   Object object;
-  const auto error = impl_->parser.parse(line.data(), line.size()).get(object);
+  // simdjson copies from a null pointer if the line is an empty view of nothing.
+  const std::string_view text = line.empty() ? std::string_view("") : line;
+  const auto error = impl_->parser.parse(text.data(), text.size()).get(object);
   out += '{';
   if (error != simdjson::SUCCESS) {
     append_error(out, where + "not a JSON object: " + simdjson::error_message(error));
