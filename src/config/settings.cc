@@ -150,7 +150,7 @@ struct DefaultText {
   std::string operator()(std::string Settings::*member) const { return settings.*member; }
   std::string operator()(std::vector<std::string> Settings::*member) const {
     std::string text;
-    for (const std::string& item : settings.*member) text += (text.empty() ? "" : ", ") + item;
+    for (const std::string& item : settings.*member) text.append(text.empty() ? "" : ", ").append(item);
     return text.empty() ? "none" : text;
   }
 };
