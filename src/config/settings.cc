@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/ip.h"
+#include "base/text.h"
 
 namespace weir::config {
 namespace {
@@ -197,8 +198,7 @@ Status apply_environment(Settings& settings, const char* const* environment) {
     const std::size_t equals = entry.find('=');
     if (equals == std::string_view::npos) continue;
     std::string key(entry.substr(5, equals - 5));
-    std::transform(key.begin(), key.end(), key.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::transform(key.begin(), key.end(), key.begin(), lower_ascii);
     if (find_row(key) == nullptr) continue;
     const Status status = set_option(settings, key, entry.substr(equals + 1));
     if (!status.ok())

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/text.h"
 #include "model/connection.h"
 
 namespace weir::model {
@@ -13,15 +14,6 @@ struct Name {
 };
 constexpr Name kNames[] = {{kProtoTcp, "tcp"},      {kProtoUdp, "udp"},   {kProtoIcmp, "icmp"}, {kProtoIcmp6, "icmp6"},
                            {kProtoIcmp6, "icmpv6"}, {kProtoSctp, "sctp"}, {kProtoIpip, "ipip"}, {kProtoEsp, "esp"}};
-
-bool equal_ignoring_case(std::string_view a, std::string_view lower) {
-  if (a.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const char c = a[i] >= 'A' && a[i] <= 'Z' ? static_cast<char>(a[i] + 32) : a[i];
-    if (c != lower[i]) return false;
-  }
-  return true;
-}
 
 }  // namespace
 

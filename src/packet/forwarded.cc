@@ -2,15 +2,10 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace weir::packet {
 namespace {
-
-std::string_view trim(std::string_view text) {
-  const auto outer = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
-  while (!text.empty() && outer(text.front())) text.remove_prefix(1);
-  while (!text.empty() && outer(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 /// Calls `visit(part)` for the parts between separators that stand outside quotes.
 template <typename Visit>
@@ -30,15 +25,12 @@ void add(std::string_view text, std::vector<IpAddress>& out) {
   if (const auto address = parse_forwarded_address(text)) out.push_back(*address);
 }
 
-bool is_for(std::string_view name) {
-  return name.size() == 3 && (name[0] | 0x20) == 'f' && (name[1] | 0x20) == 'o' && (name[2] | 0x20) == 'r';
-}
-
 void add_forwarded(std::string_view line, std::vector<IpAddress>& out) {
   for_each_part(line, ',', [&](std::string_view element) {
     for_each_part(element, ';', [&](std::string_view pair) {
       const std::size_t equals = pair.find('=');
-      if (equals != std::string_view::npos && is_for(trim(pair.substr(0, equals)))) add(pair.substr(equals + 1), out);
+      if (equals != std::string_view::npos && equal_ignoring_case(trim(pair.substr(0, equals)), "for"))
+        add(pair.substr(equals + 1), out);
     });
   });
 }

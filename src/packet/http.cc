@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
+
 namespace weir::packet {
 namespace {
 
@@ -12,18 +14,6 @@ constexpr std::size_t kMaxLineBreaks = 64;
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view trim(std::string_view text) {
-  const auto outer = [](char c) { return is_blank(c) || c == '\r' || c == '\n'; };
-  while (!text.empty() && outer(text.front())) text.remove_prefix(1);
-  while (!text.empty() && outer(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 /// The line at the start of `text` without its end; `text` moves behind it.
 std::string_view take_line(std::string_view& text) {
@@ -78,7 +68,7 @@ void take_field(std::string_view name, std::string_view value, HttpHead& out) {
   const auto first = [&](std::string_view& field) {
     if (field.empty()) field = value;
   };
-  switch (lower(name.front())) {
+  switch (lower_ascii(name.front())) {
     case 'h':
       if (is("host")) first(out.host);
       break;
