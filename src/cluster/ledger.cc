@@ -10,6 +10,7 @@
 #include "cluster/internal/network_set_table.h"
 #include "cluster/internal/service_table.h"
 #include "cluster/internal/tenures.h"
+#include "model/private_networks.h"
 
 namespace weir::cluster {
 namespace {
@@ -73,8 +74,7 @@ bool same_identity(const model::Endpoint& a, const model::Endpoint& b) {
 
 std::vector<IpPrefix> default_private_networks() {
   std::vector<IpPrefix> networks;
-  for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "100.64.0.0/10",
-                           "169.254.0.0/16", "fe80::/10", "127.0.0.0/8", "::1/128"}) {
+  for (const std::string_view text : model::kPrivateNetworks) {
     networks.push_back(IpPrefix::parse(text).value());
   }
   return networks;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/private_networks.h"
 
 /// Every option of the node half, declared once: the row in option_table() feeds YAML, the environment, flags,
 /// validation, help and docs/configuration.md.
@@ -51,9 +52,7 @@ struct Settings {
   std::chrono::nanoseconds timeout_active = std::chrono::nanoseconds(0);
 
   // Context.
-  std::vector<std::string> private_networks = {"10.0.0.0/8",    "172.16.0.0/12",  "192.168.0.0/16",
-                                               "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8",
-                                               "fc00::/7",      "fe80::/10",      "::1/128"};
+  std::vector<std::string> private_networks{model::kPrivateNetworks.begin(), model::kPrivateNetworks.end()};
   std::string trace_names = "documented";
   std::chrono::nanoseconds domain_grace = std::chrono::seconds(300);
 
