@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/engine_inputs.h"
 #include "base/json.h"
 #include "cluster/ledger.h"
 #include "model/connection.h"
@@ -15,14 +16,6 @@ namespace weir::app {
 namespace {
 
 using Object = simdjson::dom::object;
-
-policy::EngineInputs engine_inputs(const cluster::Ledger& ledger) {
-  policy::EngineInputs inputs;
-  inputs.namespaces.assign(ledger.namespaces().begin(), ledger.namespaces().end());
-  inputs.pods.assign(ledger.pods().begin(), ledger.pods().end());
-  inputs.network_policies.assign(ledger.network_policies().begin(), ledger.network_policies().end());
-  return inputs;
-}
 
 /// One end of a query: a pod or an address.
 struct End {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "app/engine_inputs.h"
 #include "capture/capture_file.h"
 #include "cluster/manifest_reader.h"
 
@@ -113,11 +114,7 @@ Status ReplayPipeline::load_cluster(const config::Settings& settings, const std:
   if (!paths.empty()) {
     policy::EngineOptions options;
     if (settings.trace_names == "kind") options.trace_names = policy::TraceNames::kKind;
-    policy::EngineInputs inputs;
-    inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-    inputs.namespaces.assign(ledger_->namespaces().begin(), ledger_->namespaces().end());
-    inputs.network_policies.assign(ledger_->network_policies().begin(), ledger_->network_policies().end());
-    TRY_ASSIGN(engine_, policy::Engine::create(options, inputs));
+    TRY_ASSIGN(engine_, policy::Engine::create(options, engine_inputs(*ledger_)));
   }
   collector_ = std::make_unique<collect::Collector>(collector_options, *ledger_, engine_.get());
   return {};
@@ -248,11 +245,8 @@ void ReplayPipeline::collect(std::span<const model::ConnectionUpdate> updates) {
 void ReplayPipeline::move_window(std::int64_t time_ns) {
   if (!started_) {
     started_ = true;
-    window_start_ns_ = window_end_ns_ = time_ns;
-    if (interval_ns_ > 0) {
-      window_start_ns_ = time_ns - time_ns % interval_ns_;
-      window_end_ns_ = window_start_ns_ + interval_ns_;
-    }
+    window_start_ns_ = interval_ns_ > 0 ? time_ns - time_ns % interval_ns_ : time_ns;
+    window_end_ns_ = window_start_ns_ + interval_ns_;
     return;
   }
   if (interval_ns_ == 0) return;

@@ -20,8 +20,7 @@
 
 namespace weir::app {
 
-/// Where records go. An empty function: that log is not wanted, and its stages do not run. A record and all it points
-/// to live only for the call.
+/// Where records go; an empty function: that log is not wanted. A record and all it points to live only for the call.
 struct ReplaySinks {
   std::function<void(const model::FlowRecord&)> flow;
   std::function<void(const model::DnsRecord&)> dns;
