@@ -53,6 +53,13 @@ struct TcpSample {
   std::uint32_t resets = 0;
 };
 
+/// Where a source saw a connection: a source at pods' interfaces sees each end's own half, and that end reports it.
+enum class ObservedAt : std::uint8_t {
+  kAnywhere,  ///< one view for both ends: whoever is local reports
+  kSource,    ///< at the interface of the tuple's source
+  kDest,      ///< at the interface of the tuple's destination
+};
+
 /// What a source (meter, conntrack, eBPF) says of one connection: its traffic since the update before.
 ///
 /// A source emits any number of updates for a connection: the first has `first` set; one may have `closed` set, which
@@ -72,11 +79,18 @@ struct ConnectionUpdate {
   bool last = false;
   /// TCP: ended by its own protocol (FIN both ways or RST). A connection that ends by timeout has only `last`.
   bool closed = false;
+  /// With `first`: the connection is older than this run of the agent, and an earlier run has counted its start.
+  bool resumed = false;
   Outcome outcome = Outcome::kUnknown;
 
   /// Nanoseconds since the Unix epoch: first and newest packet of the connection.
   std::int64_t start_ns = 0;
   std::int64_t newest_ns = 0;
+
+  ObservedAt observed_at = ObservedAt::kAnywhere;
+  /// With kSource or kDest: when that pod's interface came to be, nanoseconds since the Unix epoch. Its address belongs
+  /// to the youngest pod that was there by then. 0: not known.
+  std::int64_t interface_since_ns = 0;
 
   TrafficDelta delta;
   TcpSample tcp;

@@ -17,6 +17,10 @@ struct PacketView {
   std::int64_t time_ns = 0;
   /// LINKTYPE_ value (https://www.tcpdump.org/linktypes.html).
   std::uint16_t link_type = 1;
+  /// The pod's interface at which it was captured (dense, from 1); 0: none, as in files.
+  std::uint16_t zone = 0;
+  /// With a zone: the pod sent it. Else it goes to the pod.
+  bool from_pod = false;
 };
 
 /// TCP flag bits as on the wire.
@@ -25,6 +29,9 @@ inline constexpr std::uint8_t kTcpFin = 1, kTcpSyn = 2, kTcpRst = 4, kTcpPsh = 8
 /// What metering and the payload parsers need of one packet. Payload pointers borrow from the PacketView's bytes.
 struct DecodedPacket {
   std::int64_t time_ns = 0;
+  /// As in PacketView.
+  std::uint16_t zone = 0;
+  bool from_pod = false;
   /// As on the wire: from sender to receiver. Fragments carry the ports of their first fragment when it is known.
   /// ICMP: ports as model::Tuple says; a reply (echo, timestamp, …) has the ports of its request, swapped ends only.
   model::Tuple tuple;
