@@ -67,6 +67,8 @@ void NodePipeline::take_transactions() {
     if (!sinks_.l7) continue;
     const model::Tuple& tuple = request.tuple;
     const cluster::Ledger::Ends ends = ledger_->resolve_ends(tuple.source, tuple.dest, request.request_ns);
+    // Seen twice on this node: the client's view, which has the service, is the one that is logged.
+    if (request.observed_at == model::ObservedAt::kDest && ledger_->is_local(*ends.source)) continue;
     l7_->add(request, ends.source, ends.dest,
              ledger_->service_at(tuple.dest, tuple.dest_port, tuple.protocol, request.request_ns));
   }

@@ -14,20 +14,49 @@ void Collector::add(const model::ConnectionUpdate& update) {
     ++stats_.connections;
     context = {};
     open(context, update, update.start_ns);
+    context.started = update.resumed;
     if (context.egress.action == model::Action::kDeny || context.ingress.action == model::Action::kDeny) {
       ++stats_.denied_connections;
     }
   } else if (!context.ended && identity_moved(context, update)) {
     ++stats_.identity_moves;
-    model::ConnectionUpdate end = update;
-    end.delta = {};
-    end.tcp = {};
-    end.last = true;
-    report(context, end);
+    end_flow(context, update.slot);
     context = {};
     open(context, update, update.newest_ns);
   }
   report(context, update);
+  context.open = !update.last;
+}
+
+void Collector::end_flow(Context& context, model::ConnectionSlot slot) {
+  model::ConnectionUpdate end;
+  end.tuple = context.tuple;
+  end.slot = slot;
+  end.closed = true;
+  report(context, end);
+  context.started = context.ended = false;
+}
+
+void Collector::set_engine(policy::Engine* engine) {
+  engine_ = engine;
+  for (std::size_t slot = 0; slot < contexts_.size(); ++slot) {
+    Context& context = contexts_[slot];
+    const bool judged = context.egress.managed || context.ingress.managed;
+    if (!context.open || context.ended || !judged || engine == nullptr) continue;
+    const policy::Verdict now = evaluate(context);
+    const auto denies = [](const model::PolicyTrace* trace) {
+      return trace != nullptr && trace->verdict == model::Action::kDeny;
+    };
+    const bool moved = (context.egress.managed && denies(now.egress.pending) != denies(context.egress.pending)) ||
+                       (context.ingress.managed && denies(now.ingress.pending) != denies(context.ingress.pending));
+    if (moved && context.started) {
+      ++stats_.pending_moves;
+      end_flow(context, static_cast<model::ConnectionSlot>(slot));
+    }
+    // An evaluation that no longer knows the end (its pod is gone) leaves the last trace.
+    if (context.egress.managed && now.egress.managed) context.egress.pending = now.egress.pending;
+    if (context.ingress.managed && now.ingress.managed) context.ingress.pending = now.ingress.pending;
+  }
 }
 
 void Collector::clear_reports() {
@@ -41,29 +70,36 @@ void Collector::on_http(const model::HttpTransaction& transaction) {
 }
 
 void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {
-  const model::Tuple& tuple = update.tuple;
-  const cluster::Ledger::Ends ends = ledger_.resolve_ends(tuple.source, tuple.dest, at_ns);
-  context.source = ends.source;
-  context.dest = ends.dest;
+  context.tuple = update.tuple;
+  find_ends(context, update, at_ns);
+  const model::Tuple& tuple = context.tuple;
   if (options_.include_services) {
     context.service = ledger_.service_at(update.original_dest, update.original_dest_port, tuple.protocol, at_ns);
   }
   const bool outside =
-      ends.dest->type == model::EndpointType::kNet || ends.dest->type == model::EndpointType::kNetworkSet;
+      context.dest->type == model::EndpointType::kNet || context.dest->type == model::EndpointType::kNetworkSet;
   if (outside) context.domains = domains_.find(tuple.source, tuple.dest, at_ns);
   judge(context, update);
 }
 
+void Collector::find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const {
+  const cluster::Ledger::Ends ends = ledger_.resolve_ends(context.tuple.source, context.tuple.dest, at_ns);
+  context.source = ends.source;
+  context.dest = ends.dest;
+  (void)update;
+}
+
 void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
   if (!options_.cluster_known) {
-    context.report_source = true;
+    context.report_source = update.observed_at != model::ObservedAt::kDest;
+    context.report_dest = !context.report_source;
     return;
   }
   const auto is_local_pod = [&](const model::Endpoint& endpoint) {
     return endpoint.type == model::EndpointType::kWorkload && !endpoint.host_network && ledger_.is_local(endpoint);
   };
-  context.report_source = is_local_pod(*context.source);
-  context.report_dest = is_local_pod(*context.dest);
+  context.report_source = update.observed_at != model::ObservedAt::kDest && is_local_pod(*context.source);
+  context.report_dest = update.observed_at != model::ObservedAt::kSource && is_local_pod(*context.dest);
   if (!context.report_source && !context.report_dest) {
     ++stats_.not_local;
     return;
@@ -71,18 +107,22 @@ void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
   // Policies speak of the backend, not of the service: a destination still before DNAT has no verdict.
   const bool before_dnat = context.service != nullptr && context.dest->type != model::EndpointType::kWorkload;
   if (engine_ == nullptr || before_dnat) return;
-  const model::Tuple& tuple = update.tuple;
-  const policy::Verdict verdict = engine_->evaluate({.source = context.source,
-                                                     .dest = context.dest,
-                                                     .source_ip = tuple.source,
-                                                     .dest_ip = tuple.dest,
-                                                     .protocol = tuple.protocol,
-                                                     .source_port = tuple.source_port,
-                                                     .dest_port = tuple.dest_port});
+  const policy::Verdict verdict = evaluate(context);
   context.verdict_source = model::VerdictSource::kComputed;
   if (context.report_source) context.egress = verdict.egress;
   if (context.report_dest) context.ingress = verdict.ingress;
   if (context.report_source && context.egress.action == model::Action::kDeny) context.report_dest = false;
+}
+
+policy::Verdict Collector::evaluate(const Context& context) const {
+  const model::Tuple& tuple = context.tuple;
+  return engine_->evaluate({.source = context.source,
+                            .dest = context.dest,
+                            .source_ip = tuple.source,
+                            .dest_ip = tuple.dest,
+                            .protocol = tuple.protocol,
+                            .source_port = tuple.source_port,
+                            .dest_port = tuple.dest_port});
 }
 
 bool Collector::identity_moved(const Context& context, const model::ConnectionUpdate& update) const {
@@ -106,7 +146,7 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     stats_.not_local_bytes += delta.bytes_forward + delta.bytes_reverse;
   } else if (news) {
     model::ReportedFlow flow;
-    flow.tuple = update.tuple;
+    flow.tuple = context.tuple;
     flow.source = context.source;
     flow.dest = context.dest;
     flow.service = context.service;

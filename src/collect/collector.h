@@ -33,13 +33,18 @@ struct CollectorStats {
   std::uint64_t denied_connections = 0;
   /// A connection that was reported under one identity and went on under another (a pod's address reused).
   std::uint64_t identity_moves = 0;
+  /// Flows ended and started anew because a changed policy would deny what it allowed, or the reverse (pending trace).
+  std::uint64_t pending_moves = 0;
 };
 
 /// The connection cache: joins each connection with its endpoints, service, domains and policy traces, decides which
 /// side reports it, and says when it starts and ends under a key.
 ///
+/// A source that sees both ends in one view gives up to two reports a connection, and a denied egress gives no ingress
+/// report. A source at the pods' interfaces (ObservedAt) gives each end's own connection, which that end alone reports.
+///
 /// In:      ConnectionUpdates of one source in their order; DNS and HTTP transactions as they complete.
-/// Out:     ReportedFlows, none to two an update (egress side, ingress side). A denied egress gives no ingress report.
+/// Out:     ReportedFlows, none to two an update (egress side, ingress side).
 /// Bounds:  one Context (about 100 B) per open connection of the source.
 /// Threads: one. The ledger and the engine outlive the collector.
 class Collector {
@@ -52,6 +57,12 @@ class Collector {
   std::span<const model::ReportedFlow> reports() const { return reports_; }
   void clear_reports();
 
+  /// Policies or pods changed: the next verdicts are the new engine's, and each open connection gets its pending trace
+  /// from it. What was enforced stays: a data plane decides a connection's first packet. Flows whose pending trace
+  /// gains or loses a deny end, and start anew with their next traffic (reports()). The old engine may go; its traces
+  /// must stay (EngineOptions::trace_store).
+  void set_engine(policy::Engine* engine);
+
   void on_dns(const model::DnsTransaction& transaction) { domains_.learn(transaction); }
   /// Remembers the client's address behind the proxy until the connection's next report.
   void on_http(const model::HttpTransaction& transaction);
@@ -62,6 +73,7 @@ class Collector {
  private:
   /// What is known of an open connection; fixed from its first report on, unless its identity moves.
   struct Context {
+    model::Tuple tuple;
     const model::Endpoint* source = nullptr;
     const model::Endpoint* dest = nullptr;
     const model::ServiceRef* service = nullptr;
@@ -69,11 +81,17 @@ class Collector {
     std::span<const std::string_view> domains;
     model::VerdictSource verdict_source = model::VerdictSource::kObserved;
     bool report_source = false, report_dest = false;
+    /// The source has not given its slot back yet.
+    bool open = false;
     bool started = false, ended = false, outcome_reported = false;
   };
 
   void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
+  void find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const;
   void judge(Context& context, const model::ConnectionUpdate& update);
+  policy::Verdict evaluate(const Context& context) const;
+  /// Reports the flow's end under what it was; its next report starts it anew.
+  void end_flow(Context& context, model::ConnectionSlot slot);
   bool identity_moved(const Context& context, const model::ConnectionUpdate& update) const;
   void report(Context& context, const model::ConnectionUpdate& update);
   void report_side(const Context& context, const model::ReportedFlow& flow, model::Reporter reporter,
