@@ -161,7 +161,8 @@ def _directions(spec: dict) -> set:
     return {INGRESS, EGRESS} if "egress" in spec else {INGRESS}
 
 
-def policies_of(cluster: Cluster, pod: Pod, direction: str) -> list:
+@functools.lru_cache(maxsize=1024)
+def policies_of(cluster: Cluster, pod: Pod, direction: str) -> tuple:
     """The policies that select the pod in that direction, in the order in which they are asked."""
     selecting = [
         p
@@ -172,7 +173,7 @@ def policies_of(cluster: Cluster, pod: Pod, direction: str) -> list:
         and matches(p["spec"].get("podSelector") or {}, pod.labels)
     ]
     selecting.sort(key=lambda p: p["metadata"]["name"])
-    return [Policy(pod.namespace, p["metadata"]["name"], _rules(cluster, pod, p, direction)) for p in selecting]
+    return tuple(Policy(pod.namespace, p["metadata"]["name"], _rules(cluster, pod, p, direction)) for p in selecting)
 
 
 def decide(cluster: Cluster, pod: Pod, direction: str, peer: str, protocol: str, port: int) -> Verdict:
@@ -245,6 +246,17 @@ def _service_rules(cluster: Cluster, node: Node | None) -> list:
     return lines
 
 
+def _rejections(cluster: Cluster) -> list:
+    """Services that nobody is behind."""
+    return [
+        f"ip daddr {address} {port.get('protocol', 'TCP').lower()} dport {port['port']} reject with icmp port-unreachable"
+        for service in cluster.of("Service")
+        if not cluster.backends(service)
+        for address in service["spec"].get("clusterIPs", [])
+        for port in service["spec"]["ports"]
+    ]
+
+
 def ruleset(cluster: Cluster, node: Node | None = None, mirror: tuple | None = None, masquerade: bool = False) -> str:
     """The table `weirlab` of one node (of all pods, without `node`), replacing what was there.
 
@@ -253,7 +265,8 @@ def ruleset(cluster: Cluster, node: Node | None = None, mirror: tuple | None = N
     """
     chains, jumps = _policy_chains(cluster, node)
     services = "\n  ".join(_service_rules(cluster, node))
-    policies = "\n  ".join(["ct state established,related accept", "ct state invalid drop", *jumps])
+    start = ["ct state established,related accept", "ct state invalid drop", *_rejections(cluster)]
+    policies = "\n  ".join([*start, *jumps])
     text = ["table ip weirlab", "delete table ip weirlab", "table ip weirlab {", *chains]
     text.append(f" chain services {{ type nat hook prerouting priority dstnat; policy accept;\n  {services}\n }}")
     if mirror:
