@@ -37,9 +37,7 @@ constexpr std::array<Kind, 18> kKinds{{
     {"", "Service",
      [](const Field& o, std::string_view, ClusterObjects& to) { to.services.push_back(read_service(o)); }},
     {"", "Endpoints",
-     [](const Field& o, std::string_view, ClusterObjects& to) {
-       for (auto& subset : read_endpoints(o)) to.backends.push_back(std::move(subset));
-     }},
+     [](const Field& o, std::string_view, ClusterObjects& to) { to.backends.push_back(read_endpoints(o)); }},
     {"discovery.k8s.io", "EndpointSlice",
      [](const Field& o, std::string_view, ClusterObjects& to) { to.backends.push_back(read_endpoint_slice(o)); }},
     {"networking.k8s.io", "NetworkPolicy",
