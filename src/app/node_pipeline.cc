@@ -19,7 +19,7 @@ Result<std::unique_ptr<NodePipeline>> NodePipeline::create(const config::Setting
   p.engine_options_.trace_store = &p.traces_;
   if (cluster_known) TRY(p.build_engine());
   p.collector_ =
-      std::make_unique<collect::Collector>(collector_options(settings, cluster_known), *p.ledger_, p.engine_.get());
+      std::make_unique<collect::Collector>(collector_options(settings, cluster_known), *p.ledger_, p.engine_.get(), p.traces_);
   p.dns_inspector_ = std::make_unique<meter::DnsInspector>(dns_inspector_options(settings));
   TRY_ASSIGN(const meter::HttpInspectorOptions http, http_inspector_options(settings));
   p.http_inspector_ = std::make_unique<meter::HttpInspector>(http);

@@ -68,6 +68,7 @@ collect::CollectorOptions collector_options(const config::Settings& settings, bo
   options.cluster_known = cluster_known;
   options.include_services = settings.include_services;
   options.domains.grace = settings.domain_grace;
+  options.trace_names = engine_options(settings).trace_names;
   return options;
 }
 

@@ -1,11 +1,15 @@
 #include "collect/collector.h"
 
 #include <algorithm>
+#include <string>
+
+#include "policy/hit_text.h"
 
 namespace weir::collect {
 
-Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine)
-    : options_(options), ledger_(ledger), engine_(engine), domains_(options.domains) {}
+Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine,
+                     policy::TraceStore& traces)
+    : options_(options), ledger_(ledger), engine_(engine), traces_(traces), domains_(options.domains) {}
 
 void Collector::add(const model::ConnectionUpdate& update) {
   if (update.slot >= contexts_.size()) contexts_.resize(std::max<std::size_t>(update.slot + 1, contexts_.size() * 2));
@@ -23,6 +27,14 @@ void Collector::add(const model::ConnectionUpdate& update) {
     end_flow(context, update.slot);
     context = {};
     open(context, update, update.newest_ns);
+  } else if (!hits_.empty() && !context.ended) {
+    const Context before = context;
+    if (take_hits(context) && context.started) {
+      ++stats_.verdict_moves;
+      Context ending = before;
+      end_flow(ending, update.slot);
+      context.started = false;
+    }
   }
   report(context, update);
   context.open = !update.last;
@@ -83,10 +95,16 @@ void Collector::open(Context& context, const model::ConnectionUpdate& update, st
 }
 
 void Collector::find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const {
-  const cluster::Ledger::Ends ends = ledger_.resolve_ends(context.tuple.source, context.tuple.dest, at_ns);
+  const model::Tuple& tuple = context.tuple;
+  const cluster::Ledger::Ends ends = ledger_.resolve_ends(tuple.source, tuple.dest, at_ns);
   context.source = ends.source;
   context.dest = ends.dest;
-  (void)update;
+  if (update.observed_at == model::ObservedAt::kAnywhere) return;
+  // Whose interface it is, we know better than whose address it was.
+  const bool at_source = update.observed_at == model::ObservedAt::kSource;
+  const model::Endpoint* owner =
+      ledger_.owner_since(at_source ? tuple.source : tuple.dest, update.interface_since_ns, at_ns);
+  if (owner != nullptr) (at_source ? context.source : context.dest) = owner;
 }
 
 void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
@@ -104,14 +122,80 @@ void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
     ++stats_.not_local;
     return;
   }
-  // Policies speak of the backend, not of the service: a destination still before DNAT has no verdict.
+  context.dest_is_ours = context.report_dest;
   const bool before_dnat = context.service != nullptr && context.dest->type != model::EndpointType::kWorkload;
-  if (engine_ == nullptr || before_dnat) return;
-  const policy::Verdict verdict = evaluate(context);
-  context.verdict_source = model::VerdictSource::kComputed;
-  if (context.report_source) context.egress = verdict.egress;
-  if (context.report_dest) context.ingress = verdict.ingress;
+  if (engine_ != nullptr) {
+    const policy::Verdict verdict = before_dnat ? evaluate_backends(context, update) : evaluate(context);
+    if (context.report_source && verdict.egress.managed) {
+      context.egress = verdict.egress;
+      context.egress_source = model::VerdictSource::kComputed;
+    }
+    if (context.report_dest && verdict.ingress.managed) {
+      context.ingress = verdict.ingress;
+      context.ingress_source = model::VerdictSource::kComputed;
+    }
+  }
+  if (!hits_.empty()) take_hits(context);
+  // What egress denies never came to the destination, unless that saw it itself.
   if (context.report_source && context.egress.action == model::Action::kDeny) context.report_dest = false;
+}
+
+policy::Verdict Collector::evaluate_backends(const Context& context, const model::ConnectionUpdate& update) {
+  backends_.clear();
+  ledger_.backends(update.original_dest, update.original_dest_port, update.tuple.protocol, update.start_ns, backends_);
+  policy::Verdict common;
+  for (std::size_t i = 0; i < backends_.size(); ++i) {
+    Context one = context;
+    one.dest = backends_[i].endpoint != nullptr ? backends_[i].endpoint : context.dest;
+    one.tuple.dest = backends_[i].ip;
+    one.tuple.dest_port = backends_[i].port;
+    const policy::Verdict verdict = evaluate(one);
+    if (i == 0) common = verdict;
+    if (verdict.egress.enforced != common.egress.enforced) return {};
+  }
+  return common;
+}
+
+bool Collector::take_hits(Context& context) {
+  bool moved = false;
+  if (context.report_source) moved |= take_hits(context.tuple, true, context.egress, context.egress_source);
+  if (context.dest_is_ours) moved |= take_hits(context.tuple, false, context.ingress, context.ingress_source);
+  return moved;
+}
+
+bool Collector::take_hits(const model::Tuple& tuple, bool egress, policy::SideVerdict& side,
+                          model::VerdictSource& source) {
+  const HitTable::Path path = hits_.take(tuple, egress);
+  if (path.empty()) return false;
+  ++stats_.dataplane_verdicts;
+  const model::PolicyHit& last = path.back();
+  const policy::SideVerdict before = side;
+  source = model::VerdictSource::kDataplane;
+  side.managed = true;
+  side.action = last.action;
+  // A tier's end does not say whose policies apply, and rules that passed on may not be logged: where evaluation comes
+  // to the same end, its trace says more.
+  const auto agrees = [&](const model::PolicyTrace* trace) {
+    if (trace == nullptr || trace->verdict != last.action || trace->entries.empty()) return false;
+    const std::string& entry = trace->entries.back();
+    const std::string_view text = std::string_view(entry).substr(entry.find('|') + 1);
+    if (last.kind != model::HitKind::kTierEnd) return text == policy::hit_text(last, options_.trace_names);
+    return text.starts_with(last.id + "|") && text.ends_with("|-1");
+  };
+  if (agrees(before.enforced)) return false;
+  if (before.managed && before.action != last.action) ++stats_.verdict_mismatches;
+  if (engine_ != nullptr && agrees(side.pending)) {
+    side.enforced = side.pending;
+    return before.enforced != side.enforced;
+  }
+  model::PolicyTrace trace;
+  for (const model::PolicyHit& hit : path) {
+    trace.entries.push_back(std::to_string(trace.entries.size()) + "|" + policy::hit_text(hit, options_.trace_names));
+  }
+  trace.verdict = last.action;
+  side.enforced = traces_.intern(std::move(trace));
+  if (side.pending == nullptr) side.pending = side.enforced;
+  return before.enforced != side.enforced;
 }
 
 policy::Verdict Collector::evaluate(const Context& context) const {
@@ -150,7 +234,6 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     flow.source = context.source;
     flow.dest = context.dest;
     flow.service = context.service;
-    flow.verdict_source = context.verdict_source;
     flow.starts = !context.started;
     flow.ends = ends;
     flow.trailing = context.ended;
@@ -177,6 +260,7 @@ void Collector::report_side(const Context& context, const model::ReportedFlow& c
   const policy::SideVerdict& side = egress ? context.egress : context.ingress;
   flow.reporter = reporter;
   flow.action = side.action;
+  flow.verdict_source = egress ? context.egress_source : context.ingress_source;
   flow.enforced = side.enforced;
   flow.pending = side.pending;
   flow.packets_out = egress ? delta.packets_forward : delta.packets_reverse;

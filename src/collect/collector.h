@@ -9,6 +9,7 @@
 
 #include "cluster/ledger.h"
 #include "collect/domain_cache.h"
+#include "collect/hit_table.h"
 #include "model/connection.h"
 #include "model/dns.h"
 #include "model/http.h"
@@ -22,6 +23,8 @@ struct CollectorOptions {
   bool cluster_known = false;
   bool include_services = true;
   DomainCache::Options domains;
+  /// Of traces that are made of rule hits; as EngineOptions says.
+  policy::TraceNames trace_names = policy::TraceNames::kDocumented;
 };
 
 struct CollectorStats {
@@ -35,6 +38,10 @@ struct CollectorStats {
   std::uint64_t identity_moves = 0;
   /// Flows ended and started anew because a changed policy would deny what it allowed, or the reverse (pending trace).
   std::uint64_t pending_moves = 0;
+  /// Verdicts that the data plane told us, and of them those that policy evaluation sees otherwise.
+  std::uint64_t dataplane_verdicts = 0, verdict_mismatches = 0;
+  /// Flows ended and started anew because the data plane came to another verdict, or by another rule.
+  std::uint64_t verdict_moves = 0;
 };
 
 /// The connection cache: joins each connection with its endpoints, service, domains and policy traces, decides which
@@ -49,8 +56,9 @@ struct CollectorStats {
 /// Threads: one. The ledger and the engine outlive the collector.
 class Collector {
  public:
-  /// `engine` may be null: no policies are known.
-  Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine);
+  /// `engine` may be null: no policies are known. `traces` takes those that rule hits make; it outlives all reports.
+  Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine,
+            policy::TraceStore& traces);
 
   void add(const model::ConnectionUpdate& update);
   /// The reports since the last call; valid until the next add(). The caller hands them on at once.
@@ -62,6 +70,13 @@ class Collector {
   /// gains or loses a deny end, and start anew with their next traffic (reports()). The old engine may go; its traces
   /// must stay (EngineOptions::trace_store).
   void set_engine(policy::Engine* engine);
+
+  /// What a rule of the data plane decided: it goes before what we evaluate. A hit that comes after its connection was
+  /// reported ends the flow and starts it anew, if the verdict or the rule is another.
+  void on_hit(const model::PolicyHit& hit) { hits_.add(hit); }
+  /// Forgets hits whose connection never came.
+  void advance(std::int64_t now_ns) { hits_.expire(now_ns); }
+  const HitTable& hits() const { return hits_; }
 
   void on_dns(const model::DnsTransaction& transaction) { domains_.learn(transaction); }
   /// Remembers the client's address behind the proxy until the connection's next report.
@@ -79,7 +94,10 @@ class Collector {
     const model::ServiceRef* service = nullptr;
     policy::SideVerdict egress, ingress;
     std::span<const std::string_view> domains;
-    model::VerdictSource verdict_source = model::VerdictSource::kObserved;
+    model::VerdictSource egress_source = model::VerdictSource::kObserved;
+    model::VerdictSource ingress_source = model::VerdictSource::kObserved;
+    /// The destination is local, and would report if the source's egress policy let it.
+    bool dest_is_ours = false;
     bool report_source = false, report_dest = false;
     /// The source has not given its slot back yet.
     bool open = false;
@@ -90,6 +108,10 @@ class Collector {
   void find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const;
   void judge(Context& context, const model::ConnectionUpdate& update);
   policy::Verdict evaluate(const Context& context) const;
+  policy::Verdict evaluate_backends(const Context& context, const model::ConnectionUpdate& update);
+  /// Takes the verdicts that the data plane told since the last call. True if one is not what the context says.
+  bool take_hits(Context& context);
+  bool take_hits(const model::Tuple& tuple, bool egress, policy::SideVerdict& side, model::VerdictSource& source);
   /// Reports the flow's end under what it was; its next report starts it anew.
   void end_flow(Context& context, model::ConnectionSlot slot);
   bool identity_moved(const Context& context, const model::ConnectionUpdate& update) const;
@@ -100,10 +122,13 @@ class Collector {
   CollectorOptions options_;
   const cluster::Ledger& ledger_;
   policy::Engine* engine_;
+  policy::TraceStore& traces_;
   DomainCache domains_;
+  HitTable hits_;
   std::vector<Context> contexts_;
   absl::flat_hash_map<model::ConnectionSlot, std::vector<IpAddress>> original_sources_;
   std::vector<model::ReportedFlow> reports_;
+  std::vector<cluster::Ledger::Backend> backends_;
   /// Owns the addresses that the current reports' spans show.
   std::vector<std::vector<IpAddress>> reported_sources_;
   CollectorStats stats_;
