@@ -35,7 +35,20 @@ Status NodePipeline::build_engine() {
   TRY_ASSIGN(engine_, policy::Engine::create(engine_options_, engine_inputs(*ledger_)));
   stats_.engine_ns += (std::chrono::steady_clock::now() - begin).count();
   ++stats_.engines;
+  engine_version_ = ledger_->policy_inputs_version();
   return {};
+}
+
+Status NodePipeline::refresh_policies() {
+  if (engine_ == nullptr || ledger_->policy_inputs_version() == engine_version_) return {};
+  // Until the collector has the new one, the old one must stay.
+  const std::unique_ptr<policy::Engine> before = std::move(engine_);
+  Status status = build_engine();
+  if (!status.ok()) engine_ = nullptr;
+  collector_->set_engine(engine_.get());
+  flows_->add(collector_->reports());
+  collector_->clear_reports();
+  return status;
 }
 
 void NodePipeline::finish_input() {

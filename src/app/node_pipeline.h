@@ -26,6 +26,13 @@ struct RecordSinks {
   std::function<void(const model::L7Record&)> l7;
 };
 
+/// Whether a packet is part of a lookup that this view of it should report. Two pods' interfaces may see the same lookup:
+/// that of the client is the one that is logged.
+inline bool wants_dns(const packet::DecodedPacket& packet) {
+  if (!meter::DnsInspector::wants(packet)) return false;
+  return packet.zone == 0 || packet.later_fragment || meter::DnsInspector::is_dns_port(packet.tuple.dest_port) == packet.from_pod;
+}
+
 /// What the stages after the metering counted.
 struct NodeStats {
   collect::CollectorStats collect;
@@ -66,6 +73,8 @@ class NodePipeline {
   void collect(std::span<const model::ConnectionUpdate> updates);
   /// Closes the window, in Unix seconds: its records go to the sinks.
   void close_window(std::int64_t start_s, std::int64_t end_s);
+  /// Compiles the policies anew if the ledger's pods, namespaces or policies are others than those that were compiled.
+  Status refresh_policies();
   /// Keys that are open: none means that a silent window has nothing to say.
   bool has_open_flows() const { return flows_->keys() != 0; }
 
@@ -81,6 +90,8 @@ class NodePipeline {
   RecordSinks sinks_;
   policy::EngineOptions engine_options_;
   policy::TraceStore traces_;
+  /// The ledger's policy_inputs_version() that the engine was built for.
+  std::uint64_t engine_version_ = 0;
   std::unique_ptr<cluster::Ledger> ledger_;
   std::unique_ptr<policy::Engine> engine_;
   std::unique_ptr<meter::DnsInspector> dns_inspector_;

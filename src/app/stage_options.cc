@@ -1,5 +1,7 @@
 #include "app/stage_options.h"
 
+#include <random>
+
 namespace weir::app {
 namespace {
 
@@ -40,6 +42,13 @@ meter::MeterOptions meter_options(const config::Settings& settings) {
                       .icmp = settings.timeout_icmp,
                       .sctp = settings.timeout_sctp,
                       .generic = settings.timeout_generic};
+  return options;
+}
+
+meter::MeterOptions live_meter_options(const config::Settings& settings) {
+  meter::MeterOptions options = meter_options(settings);
+  std::random_device random;
+  options.hash_seed = std::uint64_t{random()} << 32 | random();
   return options;
 }
 

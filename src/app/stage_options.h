@@ -20,6 +20,8 @@ namespace weir::app {
 
 packet::Decoder::Options decoder_options(const config::Settings& settings);
 meter::MeterOptions meter_options(const config::Settings& settings);
+/// The same with a secret seed: outsiders choose addresses and ports.
+meter::MeterOptions live_meter_options(const config::Settings& settings);
 meter::DnsInspectorOptions dns_inspector_options(const config::Settings& settings);
 Result<meter::HttpInspectorOptions> http_inspector_options(const config::Settings& settings);
 Result<cluster::LedgerOptions> ledger_options(const config::Settings& settings, const std::string& node);

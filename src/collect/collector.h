@@ -11,6 +11,7 @@
 #include "collect/domain_cache.h"
 #include "collect/hit_table.h"
 #include "model/connection.h"
+#include "model/conntrack.h"
 #include "model/dns.h"
 #include "model/http.h"
 #include "model/reported_flow.h"
@@ -74,6 +75,8 @@ class Collector {
   /// What a rule of the data plane decided: it goes before what we evaluate. A hit that comes after its connection was
   /// reported ends the flow and starts it anew, if the verdict or the rule is another.
   void on_hit(const model::PolicyHit& hit) { hits_.add(hit); }
+  /// The connection tracker's view of a connection, for its address translation.
+  void on_conntrack(const model::ConntrackEvent& event);
   /// Forgets hits whose connection never came.
   void advance(std::int64_t now_ns) { hits_.expire(now_ns); }
   const HitTable& hits() const { return hits_; }

@@ -65,7 +65,7 @@ const std::array kOptions = {
     OptionRow{"Agent: sources", "conntrack_dump_interval", &Settings::conntrack_dump_interval, 1, 600, "", "", "Time between two readings of the connection tracker's table.", "", kReload},
     OptionRow{"Agent: sources", "conntrack_buffer_mb", &Settings::conntrack_buffer_mb, 1, 1024, "", "", "Receive buffer for events of the connection tracker, MiB.", ""},
     OptionRow{"Agent: sources", "nflog_buffer_mb", &Settings::nflog_buffer_mb, 1, 1024, "", "", "Receive buffer for NFLOG, MiB.", "nfNetlinkBufSize"},
-    OptionRow{"Agent: sources", "packet_ring_mb", &Settings::packet_ring_mb, 1, 1024, "", "", "Ring for captured packets (AF_PACKET), MiB in all.", ""},
+    OptionRow{"Agent: sources", "packet_ring_kb", &Settings::packet_ring_kb, 128, 1048576, "", "", "Ring for the captured packets of each pod interface (AF_PACKET), KiB of kernel memory.", ""},
 
     OptionRow{"Agent: cluster", "node_name", &Settings::node_name, 0, 0, "", "name", "This node's name in Kubernetes; empty: the host's name.", "felixHostname"},
     OptionRow{"Agent: cluster", "kubeconfig", &Settings::kubeconfig, 0, 0, "", "path", "Credentials for the API server; empty: the pod's service account, if it has one.", ""},
