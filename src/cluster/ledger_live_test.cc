@@ -193,6 +193,18 @@ TEST_F(LiveLedger, AnInterfaceOfTheSecondInWhichAPodCameIsItsOwnUnlessAnotherBeg
   EXPECT_EQ(since_name("10.0.0.2", 40'300, 41'000), "c");
 }
 
+TEST_F(LiveLedger, APodWithoutTimesHasNoOlderInterface) {
+  const auto bare = [](const char* name) {
+    return std::string("{apiVersion: v1, kind: Pod, metadata: {name: ") + name + "}, status: {podIP: 10.0.0.1}}";
+  };
+  apply(changes(bare("a"), kNoTime));
+  remove(bare("a"), 20'000);
+  put(bare("b"), 20'000);
+  EXPECT_EQ(since_name("10.0.0.1", 5'000, 25'000), "a");
+  EXPECT_EQ(since_name("10.0.0.1", 19'500, 25'000), "b") << "seen half a second late";
+  EXPECT_EQ(since_name("10.0.0.1", 20'500, 25'000), "b");
+}
+
 TEST_F(LiveLedger, AStaticPodWasThereBeforeTheApiKnewOfIt) {
   const std::string owned = "ownerReferences: [{kind: Node, name: n, controller: true}]";
   put(pod("proxy-n", "1", "20", "podIP: 10.0.0.1", owned), 20'600);

@@ -170,7 +170,7 @@ void PodTable::forget() {
 }
 
 const PodTable::Life* PodTable::life_since(const IpAddress& ip, std::int64_t interface_since_ns) const {
-  // Whole seconds leave a doubt: a pod created in the second of the interface, which we saw only after it.
+  // A doubt is left: a pod that we saw only just after its interface, as its whole seconds or a slow watch have it.
   const Life* sure = nullptr;
   const Life* doubtful = nullptr;
   const auto take_younger = [](const Life*& best, const Life& life) {
@@ -181,7 +181,7 @@ const PodTable::Life* PodTable::life_since(const IpAddress& ip, std::int64_t int
     const Life& life = lives_[tenure.endpoint->pod_index];
     if (life.born_ns <= interface_since_ns) {
       take_younger(sure, life);
-    } else if (life.created_ns <= interface_since_ns) {
+    } else if (life.created_ns <= interface_since_ns && life.born_ns - interface_since_ns < kSecond) {
       take_younger(doubtful, life);
     }
   });
