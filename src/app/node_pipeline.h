@@ -63,7 +63,10 @@ class NodePipeline {
     return http_inspector_->on_segment(packet, slot, forward);
   }
   /// Time passed: lookups without an answer time out.
-  void advance(std::int64_t now_ns) { dns_inspector_->advance(now_ns); }
+  void advance(std::int64_t now_ns) {
+    dns_inspector_->advance(now_ns);
+    collector_->advance(now_ns);
+  }
   /// The input ended: what still waits is reported as it stands.
   void finish_input();
 

@@ -81,17 +81,54 @@ void Collector::on_http(const model::HttpTransaction& transaction) {
   original_sources_[transaction.slot].push_back(transaction.original_source);
 }
 
+void Collector::on_hit(const model::PolicyHit& hit) {
+  hits_.add(hit);
+  if (hit.original_dest == hit.tuple.dest && hit.original_dest_port == hit.tuple.dest_port) return;
+  // A denied connection leaves no entry in the connection tracker: what was made of its destination is known from here.
+  model::ConntrackEvent event;
+  event.kind = model::ConntrackEvent::Kind::kNew;
+  event.original = hit.tuple;
+  event.original.dest = hit.original_dest;
+  event.original.dest_port = hit.original_dest_port;
+  const model::Tuple& to = hit.tuple;
+  event.reply = {to.dest, to.source, to.dest_port, to.source_port, to.protocol};
+  event.time_ns = hit.time_ns;
+  nat_.learn(event);
+}
+
+void Collector::advance(std::int64_t now_ns) {
+  hits_.expire(now_ns);
+  nat_.advance(now_ns);
+}
+
 void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {
   context.tuple = update.tuple;
+  context.original_dest = update.original_dest;
+  context.original_dest_port = update.original_dest_port;
+  context.nat_port = update.nat_port;
+  if (update.observed_at != model::ObservedAt::kAnywhere) translate(context, update);
   find_ends(context, update, at_ns);
   const model::Tuple& tuple = context.tuple;
   if (options_.include_services) {
-    context.service = ledger_.service_at(update.original_dest, update.original_dest_port, tuple.protocol, at_ns);
+    context.service = ledger_.service_at(context.original_dest, context.original_dest_port, tuple.protocol, at_ns);
   }
   const bool outside =
       context.dest->type == model::EndpointType::kNet || context.dest->type == model::EndpointType::kNetworkSet;
   if (outside) context.domains = domains_.find(tuple.source, tuple.dest, at_ns);
   judge(context, update);
+}
+
+void Collector::translate(Context& context, const model::ConnectionUpdate& update) const {
+  const bool at_source = update.observed_at == model::ObservedAt::kSource;
+  const Translation* known = at_source ? nat_.translated(update.tuple) : nat_.original(update.tuple);
+  if (known == nullptr) return;
+  context.original_dest = known->original.dest;
+  context.original_dest_port = known->original.dest_port;
+  // A destination behind SNAT sees the node; the connection is its opener's all the same.
+  context.tuple = known->flow;
+  if (known->received.source != known->flow.source || known->received.source_port != known->flow.source_port) {
+    context.nat_port = known->received.source_port;
+  }
 }
 
 void Collector::find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const {
@@ -142,7 +179,8 @@ void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
 
 policy::Verdict Collector::evaluate_backends(const Context& context, const model::ConnectionUpdate& update) {
   backends_.clear();
-  ledger_.backends(update.original_dest, update.original_dest_port, update.tuple.protocol, update.start_ns, backends_);
+  ledger_.backends(context.original_dest, context.original_dest_port, context.tuple.protocol, update.start_ns,
+                   backends_);
   policy::Verdict common;
   for (std::size_t i = 0; i < backends_.size(); ++i) {
     Context one = context;
@@ -215,8 +253,11 @@ bool Collector::identity_moved(const Context& context, const model::ConnectionUp
     // Never from a known endpoint to none: the last packets of a pod that is gone are still its own.
     return now != nullptr && now != &was;
   };
-  return options_.cluster_known &&
-         (moved(update.tuple.source, *context.source) || moved(update.tuple.dest, *context.dest));
+  // Of the end at whose interface it is seen we know the owner for good.
+  const bool source_known = update.observed_at == model::ObservedAt::kSource;
+  const bool dest_known = update.observed_at == model::ObservedAt::kDest;
+  return options_.cluster_known && ((!source_known && moved(context.tuple.source, *context.source)) ||
+                                    (!dest_known && moved(context.tuple.dest, *context.dest)));
 }
 
 void Collector::report(Context& context, const model::ConnectionUpdate& update) {
@@ -240,7 +281,7 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     if (outcome_known) flow.outcome = update.outcome;
     context.outcome_reported |= outcome_known;
     flow.tcp = update.tcp;
-    flow.nat_port = update.nat_port;
+    flow.nat_port = update.nat_port != 0 ? update.nat_port : context.nat_port;
     if (const auto found = original_sources_.find(update.slot); found != original_sources_.end()) {
       flow.original_source_ips = reported_sources_.emplace_back(std::move(found->second));
       original_sources_.erase(found);

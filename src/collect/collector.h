@@ -10,6 +10,7 @@
 #include "cluster/ledger.h"
 #include "collect/domain_cache.h"
 #include "collect/hit_table.h"
+#include "collect/nat_table.h"
 #include "model/connection.h"
 #include "model/conntrack.h"
 #include "model/dns.h"
@@ -74,11 +75,11 @@ class Collector {
 
   /// What a rule of the data plane decided: it goes before what we evaluate. A hit that comes after its connection was
   /// reported ends the flow and starts it anew, if the verdict or the rule is another.
-  void on_hit(const model::PolicyHit& hit) { hits_.add(hit); }
+  void on_hit(const model::PolicyHit& hit);
   /// The connection tracker's view of a connection, for its address translation.
-  void on_conntrack(const model::ConntrackEvent& event);
-  /// Forgets hits whose connection never came.
-  void advance(std::int64_t now_ns) { hits_.expire(now_ns); }
+  void on_conntrack(const model::ConntrackEvent& event) { nat_.learn(event); }
+  /// Forgets hits whose connection never came, and translations of connections that are gone.
+  void advance(std::int64_t now_ns);
   const HitTable& hits() const { return hits_; }
 
   void on_dns(const model::DnsTransaction& transaction) { domains_.learn(transaction); }
@@ -91,7 +92,11 @@ class Collector {
  private:
   /// What is known of an open connection; fixed from its first report on, unless its identity moves.
   struct Context {
+    /// After DNAT.
     model::Tuple tuple;
+    /// What the client addressed, and its port after SNAT (0: none).
+    IpAddress original_dest;
+    std::uint16_t original_dest_port = 0, nat_port = 0;
     const model::Endpoint* source = nullptr;
     const model::Endpoint* dest = nullptr;
     const model::ServiceRef* service = nullptr;
@@ -108,6 +113,8 @@ class Collector {
   };
 
   void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
+  /// What one end's interface saw, as the whole connection has it.
+  void translate(Context& context, const model::ConnectionUpdate& update) const;
   void find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const;
   void judge(Context& context, const model::ConnectionUpdate& update);
   policy::Verdict evaluate(const Context& context) const;
@@ -128,6 +135,7 @@ class Collector {
   policy::TraceStore& traces_;
   DomainCache domains_;
   HitTable hits_;
+  NatTable nat_;
   std::vector<Context> contexts_;
   absl::flat_hash_map<model::ConnectionSlot, std::vector<IpAddress>> original_sources_;
   std::vector<model::ReportedFlow> reports_;
