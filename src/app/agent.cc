@@ -65,12 +65,13 @@ int run_agent(std::span<const char* const> args) {
       "Watches the connections of this node's pods and writes flow, DNS and L7 logs.\n"
       "Every option of docs/configuration.md can be given with --set KEY=VALUE or in the file of --config."};
   app.name("weir agent");
-  SettingFlags flags({{"--node", "node_name", "this node's name (default: the host's)"},
-                      {"--cluster", "cluster", "Kubernetes objects as YAML or JSON: a file or folder, watched for changes"},
-                      {"--kubeconfig", "kubeconfig", "the API server to watch, in place of the pod's service account"},
-                      {"--source", "sources", "auto, ebpf, conntrack or afpacket"},
-                      {"--log-dir", "log_directory", "where flows.log, dns.log, l7.log and agent.log go"},
-                      {"--interval", "flush_interval", "length of a window"}});
+  SettingFlags flags(
+      {{"--node", "node_name", "this node's name (default: the host's)"},
+       {"--cluster", "cluster", "Kubernetes objects as YAML or JSON: a file or folder, watched for changes"},
+       {"--kubeconfig", "kubeconfig", "the API server to watch, in place of the pod's service account"},
+       {"--source", "sources", "auto, ebpf, conntrack or afpacket"},
+       {"--log-dir", "log_directory", "where flows.log, dns.log, l7.log and agent.log go"},
+       {"--interval", "flush_interval", "length of a window"}});
   flags.add_to(app);
   if (const std::optional<int> code = parse_command_line(app, args)) return *code;
   Result<config::Settings> settings = flags.settings();

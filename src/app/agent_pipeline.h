@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "app/cluster_feed.h"
 #include "app/connection_feed.h"
 #include "app/hit_feed.h"
+#include "app/nat_feed.h"
 #include "app/node_pipeline.h"
 #include "capture/interface_watch.h"
 #include "config/settings.h"
@@ -29,6 +31,8 @@ class AgentPipeline {
     std::string node;
     /// Notes for a person: one line each.
     std::function<void(std::string_view)> note;
+    /// Reads the settings anew, for reload().
+    std::function<Result<config::Settings>()> reload;
   };
 
   /// Opens logs, cluster and sources. Nothing is read before run().
@@ -41,14 +45,13 @@ class AgentPipeline {
   Status run();
   /// Ends run() soon. From any thread or signal handler.
   void stop();
+  /// The configuration changed: those options that can be taken over while running are, at the next window. From any
+  /// thread or signal handler.
+  void reload();
 
  private:
-  struct Losses {
-    std::uint64_t flows_dropped = 0;
-  };
-
   AgentPipeline() = default;
-  Status open_sources();
+  Status open_sources(std::int64_t counted_until_ns);
   Status watch(int fd);
   void wait();
   void poll_interfaces();
@@ -69,9 +72,10 @@ class AgentPipeline {
   std::unique_ptr<NatFeed> nat_;
   int epoll_ = -1, wake_ = -1;
   bool stopping_ = false;
+  std::atomic<bool> reload_wanted_{false};
   std::int64_t interval_ns_ = 0, drain_ns_ = 0;
   std::int64_t window_start_ns_ = 0, window_end_ns_ = 0;
-  std::int64_t next_drain_ns_ = 0;
+  std::int64_t next_drain_ns_ = 0, next_report_ns_ = 0;
 };
 
 }  // namespace weir::app
