@@ -41,6 +41,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   AgentPipeline& p = *pipeline;
   p.options_ = std::move(options);
   const config::Settings& settings = p.options_.settings;
+  p.report_ = AgentReport(p.options_.node);
   p.interval_ns_ = settings.flush_interval.count();
   p.drain_ns_ = settings.drain_interval.count();
   if (p.interval_ns_ < kSecond) {
@@ -56,7 +57,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   TRY_ASSIGN(p.logs_, AgentLogs::open(settings, p.options_.note));
   TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
   TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
-                                             std::chrono::nanoseconds(kInitialDelayNs)));
+                                           std::chrono::nanoseconds(kInitialDelayNs)));
   TRY(p.cluster_->apply(*p.node_, wall_ns()));
   TRY(p.open_sources(counted.value_or(0) * kSecond));
   return pipeline;
@@ -92,9 +93,7 @@ Status AgentPipeline::watch(int fd) {
   return {};
 }
 
-void AgentPipeline::reload() {
-  reload_wanted_ = true;
-}
+void AgentPipeline::reload() { reload_wanted_ = true; }
 
 void AgentPipeline::stop() {
   const std::uint64_t one = 1;
@@ -176,6 +175,22 @@ void AgentPipeline::drain(std::int64_t now_ns) {
   logs_->flush(steady_ns());
 }
 
+std::vector<model::SourceCounts> AgentPipeline::source_counts() {
+  std::vector<model::SourceCounts> sources{feed_->stats().counts};
+  if (hits_ != nullptr) sources.push_back(hits_->stats());
+  if (nat_ != nullptr) sources.push_back(nat_->stats());
+  return sources;
+}
+
+void AgentPipeline::publish(std::int64_t start_s, std::int64_t end_s) {
+  AgentTotals totals;
+  totals.sources = source_counts();
+  totals.feed = feed_->stats();
+  totals.node = node_->stats();
+  totals.logs = logs_->files();
+  report_.write(totals, start_s, end_s, logs_->agent_lines());
+}
+
 void AgentPipeline::close_window(std::int64_t now_ns) {
   if (now_ns < window_start_ns_) {
     note("the clock was set back: a window ends early");
@@ -189,40 +204,10 @@ void AgentPipeline::close_window(std::int64_t now_ns) {
   const std::int64_t end_s = std::max(stopping_ ? (now_ns + kSecond - 1) / kSecond : now_ns / kSecond, start_s);
   logs_->begin_window();
   node_->close_window(start_s, end_s);
-  write_agent_line(start_s, end_s);
+  publish(start_s, end_s);
   logs_->flush(steady_ns());
   window_start_ns_ = end_s * kSecond;
   window_end_ns_ = now_ns - now_ns % interval_ns_ + interval_ns_;
 }
 
-}  // namespace weir::app
-
-namespace weir::app {
-namespace {
-
-double seconds(const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; }
-
-std::uint64_t resident_bytes() {
-  // Second number: resident pages.
-  std::FILE* file = std::fopen("/proc/self/statm", "re");
-  if (file == nullptr) return 0;
-  unsigned long long size = 0, resident = 0;
-  const int read = std::fscanf(file, "%llu %llu", &size, &resident);
-  std::fclose(file);
-  return read == 2 ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
-}
-
-/// What was counted since `before`, which takes over `now`: by name, in the order of `now`.
-std::vector<model::NamedCount> since(std::vector<model::NamedCount> now, std::vector<model::NamedCount>& before) {
-  std::vector<model::NamedCount> change = now;
-  for (model::NamedCount& count : change) {
-    for (const model::NamedCount& old : before) {
-      if (old.name == count.name) count.count -= std::min(old.count, count.count);
-    }
-  }
-  before = std::move(now);
-  return change;
-}
-
-}  // namespace
 }  // namespace weir::app

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/agent_logs.h"
+#include "app/agent_report.h"
 #include "app/cluster_feed.h"
 #include "app/connection_feed.h"
 #include "app/hit_feed.h"
@@ -58,7 +59,8 @@ class AgentPipeline {
   bool read_sources();
   void drain(std::int64_t now_ns);
   void close_window(std::int64_t now_ns);
-  void write_agent_line(std::int64_t start_s, std::int64_t end_s);
+  std::vector<model::SourceCounts> source_counts();
+  void publish(std::int64_t start_s, std::int64_t end_s);
   void note(std::string_view text) const { options_.note(text); }
 
   Options options_;
@@ -70,6 +72,7 @@ class AgentPipeline {
   /// Data plane verdicts and address translations; null: not available or not wanted.
   std::unique_ptr<HitFeed> hits_;
   std::unique_ptr<NatFeed> nat_;
+  AgentReport report_;
   int epoll_ = -1, wake_ = -1;
   bool stopping_ = false;
   std::atomic<bool> reload_wanted_{false};

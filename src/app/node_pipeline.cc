@@ -142,6 +142,8 @@ NodeStats NodePipeline::stats() const {
   stats.dns_unlogged = dns_->unlogged();
   stats.l7_unlogged = l7_->unlogged();
   stats.domains_dropped = collector_->domains_dropped();
+  stats.hits_dropped = collector_->hits().dropped();
+  stats.hits_unmatched = collector_->hits().unmatched();
   return stats;
 }
 

@@ -47,13 +47,15 @@ struct NodeStats {
   /// Policy engines built because policies or pods changed, and the time it took.
   std::uint64_t engines = 0;
   std::int64_t engine_ns = 0;
+  std::uint64_t hits_dropped = 0, hits_unmatched = 0;
 };
 
 /// The node half of Weir behind its sources: inspect → collect → aggregate → records. Replay and agent drive it; they
 /// own the source, its meter and the windows' clock. Threads: one.
 class NodePipeline {
  public:
-  /// `initial_delay`: CollectorOptions. `cluster_known` false: nobody is a pod, there are no policies. `node`: the one whose pods are local; empty: all.
+  /// `initial_delay`: CollectorOptions. `cluster_known` false: nobody is a pod, there are no policies. `node`: the one
+  /// whose pods are local; empty: all.
   static Result<std::unique_ptr<NodePipeline>> create(const config::Settings& settings, cluster::ClusterObjects objects,
                                                       bool cluster_known, const std::string& node, RecordSinks sinks,
                                                       std::chrono::nanoseconds initial_delay = {});
