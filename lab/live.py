@@ -99,6 +99,8 @@ class Lab:
         self.state.update(
             ready=True,
             directory=self.directory,
+            rate=self.options.rate,
+            broken=self.broken,
             manifests=self.path(lab_state.MANIFESTS),
             truth=self.path(lab_state.TRUTH),
             history=self.path(lab_state.HISTORY),

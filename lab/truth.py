@@ -48,18 +48,27 @@ def read(path: str, offset: int = 0) -> list:
 
 def join(records: list, history: History) -> list:
     """Connections in the order of their start."""
-    servers: dict = {}
+    by_id: dict = {}
+    by_peer: dict = {}
     for record in records:
         if record["kind"] == "server":
-            servers.setdefault((record["id"], record["protocol"]), []).append(record)
+            # A client that only connects, or is no program of ours, names no id: then its address tells.
+            index, key = (by_id, record["id"]) if record["id"] else (by_peer, (record["peer_ip"], record["peer_port"]))
+            index.setdefault((record["protocol"], key), []).append(record)
     joined = []
     for record in records:
         if record["kind"] == "client":
-            accepted = servers.get((record["id"], record["protocol"]), [])
-            joined.append(_from_client(record, accepted.pop() if accepted else None, history))
-    for unclaimed in servers.values():
-        joined += [_from_server(record, history) for record in unclaimed]
+            accepted = by_id.get((record["protocol"], record["id"]), [])
+            accepted = accepted or _at_that_time(by_peer.get((record["protocol"], (record["src_ip"], record["src_port"])), []), record)
+            joined.append(_from_client(record, accepted.pop(0) if accepted else None, history))
+    for unclaimed in by_peer.values():
+        joined += [c for c in (_from_server(record, history) for record in unclaimed) if c["src"]["name"]]
     return sorted(joined, key=lambda c: c["start"])
+
+
+def _at_that_time(accepted: list, record: dict) -> list:
+    """The list itself if its first is of the client's connection: ports are used in turn, so in order of time."""
+    return accepted if accepted and record["start"] <= accepted[0]["start"] <= record["end"] else []
 
 
 def _from_client(record: dict, accepted: dict | None, history: History) -> dict:

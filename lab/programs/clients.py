@@ -193,7 +193,9 @@ async def datagram(
 
 async def ping(client: Client, dest: str, source: str = "", timeout: float = 1) -> None:
     """One ICMP echo. Its identifier stands for a source port."""
-    number = client.next_port("icmp", source or client.addresses[0])
+    own = source or client.addresses[0]
+    # Two that ping each other have odd and even identifiers: else both would be one conversation.
+    number = client.next_port("icmp", own) * 2 + (own < dest)
     record = Record(client, "icmp", (dest, 8 << 8), "", source, number)
     payload = record.fields["id"].encode().ljust(56)[:56]
     with record, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as endpoint:
