@@ -141,7 +141,7 @@ def _delete(lab, pod) -> None:
 
 
 def _with_endpoints(objects: list, pod, old) -> list:
-    """The objects with `pod` (or nobody) in place of `old` in the EndpointSlices; what goes out is kept as not ready."""
+    """The objects with `pod` (or nobody) in place of `old` in the EndpointSlices; who goes is kept as not ready."""
     changed = copy.deepcopy(objects)
     for item in changed:
         if item["kind"] != "EndpointSlice":

@@ -31,7 +31,8 @@ class Lab:
         self.options = options
         self.directory = options.state
         self.prefix = f"weirlab-{options.name}"
-        self.net = network.Network(self.prefix, options.on_the_wire, options.mirror)
+        sysctls = {"net/netfilter/nf_conntrack_tcp_timeout_time_wait": options.time_wait} if options.time_wait else {}
+        self.net = network.Network(self.prefix, options.on_the_wire, options.mirror, sysctls)
         self.objects = load(options.manifests)
         self.cluster = Cluster(self.objects)
         self.namespace_of: dict[Pod, str] = {}

@@ -107,10 +107,13 @@ def remove(prefix: str) -> None:
 
 
 class Network:
-    def __init__(self, prefix: str, on_the_wire: bool = False, mirror: bool = False) -> None:
+    def __init__(
+        self, prefix: str, on_the_wire: bool = False, mirror: bool = False, sysctls: dict | None = None
+    ) -> None:
         """`on_the_wire`: frames have whole checksums and no segments above the MTU. `mirror`: a copy of what a node
-        forwards leaves by its device MIRROR."""
+        forwards leaves by its device MIRROR. `sysctls`: more of them for the nodes."""
         self.prefix, self.on_the_wire, self.mirror = prefix, on_the_wire, mirror
+        self.sysctls = {**NODE_SYSCTLS, **(sysctls or {})}
         self.nodes: dict = {}  # name -> (namespace, address)
         self.processes: list[subprocess.Popen] = []
 
@@ -143,7 +146,7 @@ class Network:
     def add_nodes(self, nodes: list) -> None:
         """`nodes`: (name, address, block of its pods). Each is linked to each other."""
         for name, address, _ in nodes:
-            namespace = self._add_namespace(name, NODE_SYSCTLS)
+            namespace = self._add_namespace(name, self.sysctls)
             self.nodes[name] = (namespace, address)
             if self.mirror:
                 device, own, peer, mac = MIRROR
@@ -162,7 +165,7 @@ class Network:
             self._join(there, f"to-{one}"[:15], other_ip, one_ip, one_pods)
 
     def add_pods(self, pods: list, resolver: str) -> dict:
-        """`pods`: objects with namespace, name, ip and node. Returns (namespace's name, interface at the node) of each."""
+        """`pods`: objects with namespace, name, ip and node. Returns (namespace, interface at the node) of each."""
         made = {}
         for node, members in itertools.groupby(sorted(pods, key=lambda p: p.node), key=lambda p: p.node):
             members = list(members)

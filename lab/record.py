@@ -2,7 +2,8 @@
 
 usage: lab/lab.py record [--manifests testdata/shop/manifests.yaml] [--out testdata/shop/shop.pcap] [--keep-logs]
 
-Needs root and the Debian packages that ./dev lists as lab_packages. Touches only namespaces of its own, and removes them.
+Needs root and the Debian packages that ./dev lists as lab_packages. Touches only
+namespaces of its own, and removes them.
 """
 
 import argparse

@@ -215,7 +215,10 @@ class Writer:
 
     def _ping(self, verdicts: tuple, timeout: float) -> Action:
         pairs = [
-            (c, p) for c in self.clients for p in self.cluster.pods if c != p and self.verdict(c, p.ip, "icmp", 2048) in verdicts
+            (c, p)
+            for c in self.clients
+            for p in self.cluster.pods
+            if c != p and self.verdict(c, p.ip, "icmp", 2048) in verdicts
         ]
         client, pod = self.random.choice(pairs)
         return Action(client.full_name, "ping", pod.ip, {"timeout": timeout})
@@ -347,7 +350,9 @@ def run(directory: str, options: argparse.Namespace) -> None:
     state = lab_state.read(directory)
     if not state["ready"] or not lab_state.is_running(state):
         raise RuntimeError(f"{directory}: the lab does not run")
-    actions = Writer(Cluster(state["manifests"]), state, options.seed).actions(options.connections, weights_of(options.mix))
+    actions = Writer(Cluster(state["manifests"]), state, options.seed).actions(
+        options.connections, weights_of(options.mix)
+    )
     start = time.time_ns()
     offset = asyncio.run(_perform(state, actions, options.concurrency, state["truth"]))
     out = options.out or os.path.join(directory, lab_state.CONNECTIONS)

@@ -54,7 +54,9 @@ class Client:
 class Record:
     """One connection's line in the ground truth, written when it ends."""
 
-    def __init__(self, client: Client, protocol: str, dest: tuple, name: str, source: str, port: int | None = None) -> None:
+    def __init__(
+        self, client: Client, protocol: str, dest: tuple, name: str, source: str, port: int | None = None
+    ) -> None:
         self.client, self.outcome = client, "timeout"
         self.sent = self.received = 0
         self.source = source or client.addresses[0]
@@ -209,7 +211,11 @@ async def ping(client: Client, dest: str, source: str = "", timeout: float = 1) 
         while True:
             left = deadline - time.monotonic()
             answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(endpoint, CHUNK), max(left, 0))
-            if answer[20] == 0 and answer[24:26] == struct.pack(">H", number) and socket.inet_ntoa(answer[12:16]) == dest:
+            if (
+                answer[20] == 0
+                and answer[24:26] == struct.pack(">H", number)
+                and socket.inet_ntoa(answer[12:16]) == dest
+            ):
                 record.received, record.outcome = len(answer) - 28, "established"
                 return
 

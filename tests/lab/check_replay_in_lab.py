@@ -18,7 +18,24 @@ from lab_under_test import lab, skip_without_kernel  # noqa: E402
 
 
 def start_capture(cluster, node: str, path: str) -> subprocess.Popen:
-    words = ["tcpdump", "-i", "mirror0", "-Q", "out", "-U", "--immediate-mode", "-B", "65536", "-Z", "root", "-s", "0", "-w", path, "ip"]
+    words = [
+        "tcpdump",
+        "-i",
+        "mirror0",
+        "-Q",
+        "out",
+        "-U",
+        "--immediate-mode",
+        "-B",
+        "65536",
+        "-Z",
+        "root",
+        "-s",
+        "0",
+        "-w",
+        path,
+        "ip",
+    ]
     process = cluster.spawn(cluster.state["nodes"][node]["netns"], *words, stderr=subprocess.PIPE, text=True)
     while "listening on" not in process.stderr.readline():
         assert process.poll() is None, "tcpdump did not start"

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compares a node's flows.log (level 0) with the lab's ground truth, and prints every disagreement.
 
-usage: tests/lab/compare.py --truth FILE --flows FILE... --node NAME --manifests FILE --source ebpf|conntrack|afpacket|pcap
+usage: tests/lab/compare.py --truth FILE --flows FILE... --node NAME --manifests FILE
+                            --source ebpf|conntrack|afpacket|pcap [--tolerate KIND,...] [--ignore-extra]
 
 --truth is the lab's truth.ndjson, or connections.ndjson of one `lab.py run`. Exit code 0: all agree; 1: not; 2: usage.
 """
@@ -21,7 +22,9 @@ def main() -> int:
     parser.add_argument("--node", required=True)
     parser.add_argument("--manifests", required=True, help="a lab's manifests.yaml: its history is used too")
     parser.add_argument("--source", required=True, choices=ground_truth.SOURCES)
-    parser.add_argument("--tolerate", default="", help="kinds of disagreement, by comma, that are counted and do not fail")
+    parser.add_argument(
+        "--tolerate", default="", help="kinds of disagreement, by comma, that are counted and do not fail"
+    )
     parser.add_argument("--ignore-extra", action="store_true", help="other traffic went on at the same time")
     options = parser.parse_args()
     truth = ground_truth.Truth(options.truth, options.manifests)

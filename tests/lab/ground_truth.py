@@ -48,7 +48,14 @@ class Expectation:
     @property
     def key(self) -> tuple:
         src = self.connection["src"]
-        return self.reporter, self.connection["protocol"], src["ip"], src["port"], self.backend["ip"], self.backend["port"]
+        return (
+            self.reporter,
+            self.connection["protocol"],
+            src["ip"],
+            src["port"],
+            self.backend["ip"],
+            self.backend["port"],
+        )
 
     @property
     def payload(self) -> tuple:
@@ -131,7 +138,7 @@ class Comparison:
         return self.found
 
     def _icmp_errors(self) -> set:
-        """"Port unreachable" from who refused a datagram: a connection of its own to who looks at packets."""
+        """ "Port unreachable" from who refused a datagram: a connection of its own to who looks at packets."""
         return {
             ("icmp", backend["ip"], 0, c["src"]["ip"], PORT_UNREACHABLE)
             for c in self.truth.connections
@@ -156,7 +163,9 @@ class Comparison:
             dst = expectation.connection["dst"]
             before = (*expectation.key[:4], dst["ip"], dst["port"])
             if before != expectation.key and self.records.pop(before, None):
-                self._say("untranslated", _text(expectation), f"only reported before DNAT, as {dst['ip']}:{dst['port']}")
+                self._say(
+                    "untranslated", _text(expectation), f"only reported before DNAT, as {dst['ip']}:{dst['port']}"
+                )
             else:
                 self._say("missing", _text(expectation), f"no record; it was {expectation.connection['outcome']}")
 
@@ -184,10 +193,17 @@ class Comparison:
         if not ended <= completed <= count:
             self._say("count", where, f"{completed} connections completed, {ended} were closed of {count}")
         # A connection of several windows may count as established in each.
-        for field, outcomes in (("num_flows_established", ("established", "reset", "stalled")), ("num_flows_refused", ("refused",))):
+        for field, outcomes in (
+            ("num_flows_established", ("established", "reset", "stalled")),
+            ("num_flows_refused", ("refused",)),
+        ):
             made, told = sum(e.connection["outcome"] in outcomes for e in members), _sum(records, field)
             if told < made or (made == 0 and told) or any(r[field] > r["num_flows"] for r in records):
-                self._say("outcome", where, f"{field} is {told}, made {made} ({', '.join(e.connection['outcome'] for e in members)})")
+                self._say(
+                    "outcome",
+                    where,
+                    f"{field} is {told}, made {made} ({', '.join(e.connection['outcome'] for e in members)})",
+                )
         unanswered = _sum(records, "num_flows_unanswered")
         if unanswered > sum(e.connection["outcome"] in ("timeout", "unreachable") for e in members):
             self._say("outcome", where, f"num_flows_unanswered is {unanswered}")
@@ -212,7 +228,11 @@ class Comparison:
             least = payload + LEAST_HEADER[protocol] * headers
             most = payload + MOST_HEADER[protocol] * packets + retransmitted
             if not least <= counted <= most or (forward and not packets):
-                self._say("bytes", where, f"bytes_{direction} {counted} in {packets} packets; payload {payload}, so {least} to {most}")
+                self._say(
+                    "bytes",
+                    where,
+                    f"bytes_{direction} {counted} in {packets} packets; payload {payload}, so {least} to {most}",
+                )
 
     def _times(self, where: str, members: list, records: list) -> None:
         first = min(e.connection["start"] for e in members) / 1e9
@@ -236,7 +256,9 @@ class Comparison:
         cluster = self.truth.history.at(connection["start"])[0]
         for side, other, end in (("source", "dest", connection["src"]), ("dest", "source", expectation.backend)):
             peer = expectation.backend if side == "source" else connection["src"]
-            wanted = endpoint(cluster, end["name"], end["ip"], peer["name"].split("/")[0] if "/" in peer["name"] else "")
+            wanted = endpoint(
+                cluster, end["name"], end["ip"], peer["name"].split("/")[0] if "/" in peer["name"] else ""
+            )
             told = (record[f"{side}_type"], record[f"{side}_namespace"], record[f"{side}_name"])
             if told != wanted:
                 self._say("name", where, f"{side} is {told}, it was {wanted}")
@@ -286,7 +308,9 @@ def endpoint(cluster: Cluster, name: str, address: str, peer_namespace: str) -> 
     sets = []
     for item in cluster.of("NetworkSet") + cluster.of("GlobalNetworkSet"):
         namespace = item["metadata"].get("namespace", "-")
-        fitting = [n for n in item["spec"]["nets"] if dataplane.Rule(0, (n,), (), None, None).matches(address, "tcp", 0)]
+        fitting = [
+            n for n in item["spec"]["nets"] if dataplane.Rule(0, (n,), (), None, None).matches(address, "tcp", 0)
+        ]
         if fitting:
             length = max(int((n + "/32").split("/")[1]) for n in fitting)
             rank = 0 if namespace == peer_namespace else 1 if item["kind"] == "GlobalNetworkSet" else 2

@@ -23,7 +23,9 @@ def skip_without_kernel() -> None:
         why = "not root"
     elif missing := [p for p in PROGRAMS if not shutil.which(p)]:
         why = f"missing programs: {' '.join(missing)} (./dev setup)"
-    elif subprocess.run(["unshare", "-n", "nft", "add", "table", "ip", "t"], check=False, capture_output=True).returncode:
+    elif subprocess.run(
+        ["unshare", "-n", "nft", "add", "table", "ip", "t"], check=False, capture_output=True
+    ).returncode:
         why = "no network namespaces or no nftables"
     if why:
         print(f"skipped: {why}")

@@ -9,7 +9,7 @@ PAYLOAD, PREFIX = 9, 10
 
 
 def read(path: str):
-    """Yields (prefix, (protocol, source, dest, source port, dest port)); ICMP's ports are identifier and type << 8 | code."""
+    """Yields (prefix, (protocol, source, dest, source port, dest port)); ICMP: identifier and type << 8 | code."""
     with open(path, "rb") as file:
         data = file.read()
     assert struct.unpack_from("<I", data, 20)[0] == 239, f"{path}: not a capture of NFLOG"
@@ -38,7 +38,13 @@ def _tuple(packet: bytes) -> tuple:
     protocol = {1: "icmp", 6: "tcp", 17: "udp"}[packet[9]]
     source, dest = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
     if protocol == "icmp":
-        return protocol, source, dest, struct.unpack_from(">H", packet, header + 4)[0], packet[header] << 8 | packet[header + 1]
+        return (
+            protocol,
+            source,
+            dest,
+            struct.unpack_from(">H", packet, header + 4)[0],
+            packet[header] << 8 | packet[header + 1],
+        )
     return (protocol, source, dest, *struct.unpack_from(">HH", packet, header))
 
 
