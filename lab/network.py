@@ -30,7 +30,13 @@ NODE_SYSCTLS = {
     "net/netfilter/nf_conntrack_acct": 1,
     "net/netfilter/nf_conntrack_timestamp": 1,
 }
-QUIET = {"net/ipv6/conf/all/disable_ipv6": 1, "net/ipv6/conf/default/disable_ipv6": 1}
+EVERYWHERE = {
+    "net/ipv6/conf/all/disable_ipv6": 1,
+    "net/ipv6/conf/default/disable_ipv6": 1,
+    # Each datagram to a closed port is refused, however many there are.
+    "net/ipv4/icmp_ratelimit": 0,
+    "net/ipv4/icmp_msgs_per_sec": 100_000,
+}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -273,9 +279,9 @@ class Network:
         name = f"{self.prefix}-{suffix}"
         run("ip", "netns", "add", name)
         with inside(name):
-            for key, value in {**QUIET, **(sysctls or {})}.items():
-                if key in QUIET and not os.path.exists(f"/proc/sys/{key}"):
-                    continue  # a kernel without IPv6
+            for key, value in {**EVERYWHERE, **(sysctls or {})}.items():
+                if key in EVERYWHERE and not os.path.exists(f"/proc/sys/{key}"):
+                    continue  # a kernel without IPv6, or with one limit for all namespaces
                 with open(f"/proc/sys/{key}", "w", encoding="ascii") as file:
                     file.write(str(value))
         self._ip(name, "link set lo up")

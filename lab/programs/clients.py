@@ -1,12 +1,14 @@
 """Clients of the lab's pods. Each connection is written to the ground truth by the side that made it.
 
-Source ports are bound one after the other, so that a tuple does not come back while anybody may still remember it.
+Source ports are bound one after the other, so that a tuple does not come back while anybody may still remember it. They start
+anywhere, so that the next pod with the same address has others.
 """
 
 import asyncio
 import errno
 import json
 import os
+import random
 import socket
 import struct
 import time
@@ -38,13 +40,14 @@ class Client:
         self.open = 0
         self._number = 0
         self._ports: dict = {}
+        self._first_port = random.randint(FIRST_PORT, LAST_PORT)
 
     def next_id(self) -> str:
         self._number += 1
         return f"{self.name}.{os.getpid()}.{self._number}"
 
     def next_port(self, protocol: str, source: str) -> int:
-        port = self._ports.get((protocol, source), FIRST_PORT - 1) + 1
+        port = self._ports.get((protocol, source), self._first_port - 1) + 1
         if port > LAST_PORT:
             port = FIRST_PORT
         self._ports[protocol, source] = port

@@ -1,4 +1,4 @@
-"""Servers of the lab's pods. They write what they accepted to the ground truth too: so it is known who really served."""
+"""Servers of the lab's pods. They too write to the ground truth: so it is known who really served."""
 
 import asyncio
 import json

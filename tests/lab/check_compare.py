@@ -210,6 +210,22 @@ def run(folder: str, records: list, node: str = "node-1") -> tuple:
     return done.returncode, done.stdout + done.stderr
 
 
+def reused_address(made: ground_truth.Truth) -> list:
+    """Two pods had one address and made the same tuple: each has its own record."""
+    cluster, records = made.history.versions[0].cluster, right_records()
+    again = json.loads(json.dumps(made.connections[0]))
+    again["src"]["name"] = "shop/frontend-new"
+    both = ground_truth.Truth.__new__(ground_truth.Truth)
+    both.history, both.connections = made.history, [*made.connections, again]
+    theirs = [{**record, "source_name": "frontend-new"} for record in records[:2]]
+    assert cluster.pod_at("10.244.1.21").full_name != again["src"]["name"]
+    for added, wanted in ((theirs, set()), ([], {"missing"}), (records[:2], {"missing", "count", "bytes"})):
+        found = {d.kind for d in ground_truth.Comparison(records + added, both, "node-1", "conntrack").run()}
+        if not found >= wanted or (found and not wanted):
+            return [f"an address of two pods: {found}, not {wanted}"]
+    return []
+
+
 def main() -> int:
     problems = []
     with tempfile.TemporaryDirectory() as folder:
@@ -222,6 +238,7 @@ def main() -> int:
         if run(folder, right_records()[1:])[0] != 1:
             problems.append("a missing record: exit code 0")
         made = ground_truth.Truth(os.path.join(folder, "truth.ndjson"), MANIFESTS)
+    problems += reused_address(made)
     for index, change, kind in WRONG:
         records = right_records()
         records[index] = {**records[index], **change}

@@ -71,6 +71,9 @@ def check_traffic() -> None:
         assert told.get(("allow", "established"), 0) > 20, told
         check_node_settings(one)
         names = [one.name, two.name]
+        two.call("down")
+        assert two.process.wait(5) == 0, two.process.returncode
+        assert leftovers(two.name) == [] and leftovers(one.name), "`down` of one lab is not of the other"
     for name in names:
         assert leftovers(name) == [], leftovers(name)
 

@@ -125,10 +125,11 @@ class Comparison:
         for key, members in wanted.items():
             records = self.records.pop(key, [])
             self.compared += len(members)
-            if records:
-                self._compare(members, records)
-            else:
-                self._missing(members)
+            for some, theirs in self._by_pods(members, records):
+                if theirs:
+                    self._compare(some, theirs)
+                else:
+                    self._missing(some)
         if not self.ignore_extra:
             errors = self._icmp_errors()
             for key, records in self.records.items():
@@ -140,14 +141,32 @@ class Comparison:
     def _icmp_errors(self) -> set:
         """ "Port unreachable" from who refused a datagram: a connection of its own to who looks at packets."""
         return {
-            ("icmp", backend["ip"], 0, c["src"]["ip"], PORT_UNREACHABLE)
+            ("icmp", address, 0, c["src"]["ip"], PORT_UNREACHABLE)
             for c in self.truth.connections
             if c["protocol"] == "udp" and c["outcome"] == "refused"
-            for backend in c["backends"]
+            for address in (c["dst"]["ip"], *(backend["ip"] for backend in c["backends"]))
         }
 
     def _say(self, kind: str, where: str, what: str) -> None:
         self.found.append(Disagreement(kind, f"{where}: {what}"))
+
+    def _by_pods(self, members: list, records: list) -> list:
+        """Members and records of one tuple, apart by the pods: one that has taken another's address may repeat it."""
+        groups: dict = {}
+        for expectation in members:
+            groups.setdefault(self._wanted_names(expectation), ([], []))[0].append(expectation)
+        for record in records:
+            told = tuple(_told_name(record, side) for side in ("source", "dest"))
+            groups.get(told, next(iter(groups.values())))[1].append(record)
+        return list(groups.values())
+
+    def _wanted_names(self, expectation: Expectation) -> tuple:
+        src, dst = expectation.connection["src"], expectation.backend
+        cluster = self.truth.history.at(expectation.connection["start"])[0]
+        return (
+            endpoint(cluster, src["name"], src["ip"], dst["name"]),
+            endpoint(cluster, dst["name"], dst["ip"], src["name"]),
+        )
 
     def _present_key(self, expectation: Expectation) -> tuple:
         """A service with several pods may have sent an unaccepted connection to any of them."""
@@ -252,15 +271,8 @@ class Comparison:
             self._say("policy", where, f"enforced_policies {trace}, the data plane decided by {sorted(told)}")
 
     def _names(self, where: str, expectation: Expectation, record: dict) -> None:
-        connection = expectation.connection
-        cluster = self.truth.history.at(connection["start"])[0]
-        for side, other, end in (("source", "dest", connection["src"]), ("dest", "source", expectation.backend)):
-            peer = expectation.backend if side == "source" else connection["src"]
-            wanted = endpoint(
-                cluster, end["name"], end["ip"], peer["name"].split("/")[0] if "/" in peer["name"] else ""
-            )
-            told = (record[f"{side}_type"], record[f"{side}_namespace"], record[f"{side}_name"])
-            if told != wanted:
+        for side, wanted in zip(("source", "dest"), self._wanted_names(expectation)):
+            if (told := _told_name(record, side)) != wanted:
                 self._say("name", where, f"{side} is {told}, it was {wanted}")
 
     def _service(self, where: str, expectation: Expectation, record: dict) -> None:
@@ -300,11 +312,12 @@ def parse_policy(entry: str) -> tuple:
     return name.replace("/knp.default.", "/"), action, int(rule)
 
 
-def endpoint(cluster: Cluster, name: str, address: str, peer_namespace: str) -> tuple:
-    """(type, namespace, name) that an end should have. `name`: namespace/pod if it is a pod."""
+def endpoint(cluster: Cluster, name: str, address: str, peer: str) -> tuple:
+    """(type, namespace, name) that an end should have. `name` and that of its peer: namespace/pod if it is a pod."""
     if "/" in name:
         namespace, pod = name.split("/")
         return "wep", namespace, pod
+    peer_namespace = peer.split("/")[0] if "/" in peer else ""
     sets = []
     for item in cluster.of("NetworkSet") + cluster.of("GlobalNetworkSet"):
         namespace = item["metadata"].get("namespace", "-")
@@ -319,6 +332,10 @@ def endpoint(cluster: Cluster, name: str, address: str, peer_namespace: str) -> 
         _, _, set_name, namespace = min(sets)
         return "ns", namespace, set_name
     return "net", "-", "-"
+
+
+def _told_name(record: dict, side: str) -> tuple:
+    return record[f"{side}_type"], record[f"{side}_namespace"], record[f"{side}_name"]
 
 
 def _sum(records: list, field: str) -> int:
