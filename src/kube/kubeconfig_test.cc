@@ -93,7 +93,7 @@ TEST(Kubeconfig, SaysWhatItCannotUse) {
     ASSERT_FALSE(read.ok()) << c.context;
     EXPECT_EQ(read.error().message, c.want);
   }
-  EXPECT_EQ(read_kubeconfig("c", "a: [").error().message.substr(0, 4), "c:2:");
+  EXPECT_EQ(read_kubeconfig("c", "a: [").error().message.substr(0, 4), "c:1:");
   EXPECT_EQ(read_kubeconfig("c", "[]").error().message,
             "c: is no kubeconfig: a mapping with clusters, users and contexts is wanted");
   EXPECT_EQ(read_kubeconfig("c", "{}").error().message, "c: names no current-context, and no context was asked for");

@@ -236,6 +236,12 @@ TEST_F(ReflectorTest, AKindIsLookedForWhereItMayBe) {
   EXPECT_EQ(ask(), "/one?limit=500");
   answer(404, "");
   ask();
+  answer(403, failure(403, "forbidden"));
+  EXPECT_EQ(reflector_.status().state, KindStatus::State::kAbsent) << "permission is asked before existence";
+  pass_wait();
+  EXPECT_EQ(ask(), "/one?limit=500");
+  answer(404, "");
+  ask();
   answer(200, list(pod("a", "1"), "5"));
   EXPECT_EQ(changes(), "+a ");
   EXPECT_EQ(ask().substr(0, 5), "/two?");

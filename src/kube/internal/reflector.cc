@@ -361,8 +361,9 @@ void Reflector::end_watch(std::int64_t now_ns) {
 }
 
 void Reflector::refuse(int http_code, const std::string& message, std::int64_t now_ns, std::int64_t wall_ns) {
-  const bool absent = http_code == 404;
-  if (absent && path_ + 1 < options_.paths.size()) {
+  // Permission is asked before existence: after a place that does not exist, 403 says no more than 404.
+  const bool absent = http_code == 404 || path_ > 0;
+  if (http_code == 404 && path_ + 1 < options_.paths.size()) {
     ++path_;
     begin_list();
     wake_ns_ = 0;
