@@ -1,9 +1,83 @@
-"""nftables for the lab's node: Services become DNAT, NetworkPolicies become drops.
+"""nftables for the lab's nodes: Services become DNAT, NetworkPolicies become verdicts.
 
 Written from the Kubernetes API's semantics, on its own: what the lab enforces is no product of the code under test.
+A policy is first compiled to plain rules; these are both rendered for nftables and, for the ground truth, evaluated here.
 """
 
-from manifests import Cluster, Pod, port_number
+import base64
+import functools
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+
+from manifests import Cluster, Node, Pod, port_number
+
+INGRESS, EGRESS = "ingress", "egress"
+LOG_GROUP = {INGRESS: 1, EGRESS: 2}
+PREFIX_LIMIT = 62  # longer ones are hashed, to 63
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Allows what matches. `index` is that of the rule in the policy; one YAML rule may become several of these."""
+
+    index: int
+    nets: tuple | None  # addresses and blocks of the peer; None: anybody
+    excepted: tuple
+    protocol: str | None  # "tcp", ...; None: any
+    ports: tuple | None  # first and last
+
+    def matches(self, peer: str, protocol: str, port: int) -> bool:
+        if self.protocol is not None and self.protocol != protocol:
+            return False
+        if self.ports is not None and not self.ports[0] <= port <= self.ports[1]:
+            return False
+        inside = self.nets is None or any(_holds(net, peer) for net in self.nets)
+        return inside and not any(_holds(net, peer) for net in self.excepted)
+
+    def expression(self, direction: str) -> str:
+        """As nftables writes the condition, with a space behind."""
+        address = "saddr" if direction == INGRESS else "daddr"
+        text = ""
+        if self.nets is not None:
+            text += f"ip {address} {{ {', '.join(self.nets)} }} "
+        if self.excepted:
+            text += f"ip {address} != {{ {', '.join(self.excepted)} }} "
+        if self.ports is not None:
+            first, last = self.ports
+            text += f"{self.protocol} dport {first if first == last else f'{first}-{last}'} "
+        elif self.protocol is not None:
+            text += f"meta l4proto {self.protocol} "
+        return text
+
+
+@dataclass(frozen=True)
+class Policy:
+    namespace: str
+    name: str
+    rules: tuple
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one end decides on a connection. `rule`: -1 if policies select the pod and none of their rules matches."""
+
+    action: str  # "allow" or "deny"
+    policies: tuple  # who can be named: the one that allows, all that select the pod if none does, or none (profile)
+    rule: int
+    profile: str = ""
+
+    def as_json(self) -> dict:
+        return {"action": self.action, "policies": list(self.policies), "rule": self.rule, "profile": self.profile}
+
+
+@functools.lru_cache(maxsize=None)
+def _network(text: str) -> ipaddress.IPv4Network:
+    return ipaddress.ip_network(text)
+
+
+def _holds(net: str, address: str) -> bool:
+    return ipaddress.ip_address(address) in _network(net)
 
 
 def matches(selector: dict, labels: dict) -> bool:
@@ -21,110 +95,186 @@ def matches(selector: dict, labels: dict) -> bool:
     return True
 
 
-def _peer_addresses(cluster: Cluster, policy_namespace: str, peer: dict) -> tuple:
-    """(addresses or blocks that the peer names, blocks excepted)"""
+def log_prefix(text: str) -> str:
+    """An NFLOG prefix as the node's data plane would send it: long ones carry a hash in their middle."""
+    if len(text) <= PREFIX_LIMIT:
+        return text
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"{text[:10]}{digest[:42]}_{text[-10:]}"
+
+
+def _peer(cluster: Cluster, namespace: str, peer: dict | None) -> tuple:
+    """(addresses or blocks that the peer names, or None for anybody; blocks excepted; pods among them)"""
+    if peer is None:
+        return None, (), cluster.pods
     if "ipBlock" in peer:
-        return [peer["ipBlock"]["cidr"]], peer["ipBlock"].get("except", [])
+        block, excepted = peer["ipBlock"]["cidr"], tuple(peer["ipBlock"].get("except", []))
+        inside = [p for p in cluster.pods if _holds(block, p.ip) and not any(_holds(e, p.ip) for e in excepted)]
+        return (None if block == "0.0.0.0/0" else (block,)), excepted, inside
     pods = []
     for pod in cluster.pods:
         if "namespaceSelector" in peer:
             if not matches(peer["namespaceSelector"], cluster.namespaces[pod.namespace]):
                 continue
-        elif pod.namespace != policy_namespace:
+        elif pod.namespace != namespace:
             continue
         if matches(peer.get("podSelector", {}), pod.labels):
-            pods.append(pod.ip)
-    return pods, []
+            pods.append(pod)
+    return tuple(p.ip for p in pods), (), pods
 
 
-def _port_matches(rule: dict, named_on: list) -> list:
-    """nft expressions, any of which must hold; `named_on`: the pods on which a port's name is looked up."""
-    if not rule.get("ports"):
-        return [""]
+def _rules_of_port(index: int, port: dict, pod: Pod, direction: str, peer: tuple) -> list:
+    nets, excepted, peer_pods = peer
+    protocol = port.get("protocol", "TCP")
+    if "port" not in port:
+        return [Rule(index, nets, excepted, protocol.lower(), None)]
+    if not isinstance(port["port"], str):
+        return [Rule(index, nets, excepted, protocol.lower(), (port["port"], port.get("endPort", port["port"])))]
+    if direction == INGRESS:
+        number = port_number(pod, port["port"], protocol)
+        return [Rule(index, nets, excepted, protocol.lower(), (number, number))] if number else []
+    # A name is looked up on the pod that receives: which number it is depends on the peer.
+    numbers: dict = {}
+    for receiver in peer_pods:
+        numbers.setdefault(port_number(receiver, port["port"], protocol), []).append(receiver.ip)
+    return [Rule(index, tuple(ips), (), protocol.lower(), (n, n)) for n, ips in sorted(numbers.items()) if n]
+
+
+def _rules(cluster: Cluster, pod: Pod, policy: dict, direction: str) -> tuple:
+    key = "from" if direction == INGRESS else "to"
     found = []
-    for port in rule["ports"]:
-        protocol = port.get("protocol", "TCP")
-        if "port" not in port:
-            found.append(f"meta l4proto {protocol.lower()} ")
-            continue
-        numbers = (
-            {port_number(pod, port["port"], protocol) for pod in named_on}
-            if isinstance(port["port"], str)
-            else {port["port"]}
-        )
-        last = f"-{port['endPort']}" if "endPort" in port else ""
-        found += [f"{protocol.lower()} dport {number}{last} " for number in sorted(n for n in numbers if n)]
-    return found
+    for index, rule in enumerate(policy["spec"].get(direction) or []):
+        for peer_item in rule.get(key) or [None]:
+            peer = _peer(cluster, policy["metadata"]["namespace"], peer_item)
+            if peer[0] == ():
+                continue
+            if not rule.get("ports"):
+                found.append(Rule(index, peer[0], peer[1], None, None))
+            for port in rule.get("ports") or []:
+                found += _rules_of_port(index, port, pod, direction, peer)
+    return tuple(found)
 
 
-def _rules(cluster: Cluster, pod: Pod, policy: dict, direction: str) -> list:
-    key, address = ("from", "saddr") if direction == "ingress" else ("to", "daddr")
+def _directions(spec: dict) -> set:
+    if "policyTypes" in spec:
+        return {d.lower() for d in spec["policyTypes"]}
+    return {INGRESS, EGRESS} if "egress" in spec else {INGRESS}
+
+
+@functools.lru_cache(maxsize=1024)
+def policies_of(cluster: Cluster, pod: Pod, direction: str) -> tuple:
+    """The policies that select the pod in that direction, in the order in which they are asked."""
+    selecting = [
+        p
+        for p in cluster.of("NetworkPolicy")
+        if p["apiVersion"].startswith("networking.k8s.io/")
+        and p["metadata"]["namespace"] == pod.namespace
+        and direction in _directions(p["spec"])
+        and matches(p["spec"].get("podSelector") or {}, pod.labels)
+    ]
+    selecting.sort(key=lambda p: p["metadata"]["name"])
+    return tuple(Policy(pod.namespace, p["metadata"]["name"], _rules(cluster, pod, p, direction)) for p in selecting)
+
+
+def decide(cluster: Cluster, pod: Pod, direction: str, peer: str, protocol: str, port: int) -> Verdict:
+    """What the pod's node decides on a new connection with `peer`; `port` is the destination's, after DNAT."""
+    selecting = policies_of(cluster, pod, direction)
+    if not selecting:
+        return Verdict("allow", (), 0, f"kns.{pod.namespace}")
+    for policy in selecting:
+        for rule in policy.rules:
+            if rule.matches(peer, protocol, port):
+                return Verdict("allow", (f"{policy.namespace}/{policy.name}",), rule.index)
+    return Verdict("deny", tuple(f"{p.namespace}/{p.name}" for p in selecting), -1)
+
+
+def _log(prefix: str, direction: str) -> str:
+    return f'log prefix "{log_prefix(prefix)}" group {LOG_GROUP[direction]} snaplen 255'
+
+
+def _pod_chain(cluster: Cluster, pod: Pod, direction: str) -> list:
+    letter = direction[0].upper()
+    selecting = policies_of(cluster, pod, direction)
+    if not selecting:
+        return [f"{_log(f'AR{letter}0|kns.{pod.namespace}', direction)} return"]
     lines = []
-    for rule in policy["spec"].get(direction, []):
-        for ports in _port_matches(rule, [pod] if direction == "ingress" else cluster.pods):
-            if not rule.get(key):
-                lines.append(f"{ports}return")
-                continue
-            for peer in rule[key]:
-                include, excepted = _peer_addresses(cluster, policy["metadata"]["namespace"], peer)
-                if not include:
-                    continue
-                where = "" if include == ["0.0.0.0/0"] else f"ip {address} {{ {', '.join(include)} }} "
-                but = f"ip {address} != {{ {', '.join(excepted)} }} " if excepted else ""
-                lines.append(f"{where}{but}{ports}return")
-    return lines
+    for policy in selecting:
+        for rule in policy.rules:
+            prefix = f"AP{letter}{rule.index}|knp/{policy.namespace}/{policy.name}"
+            lines.append(f"{rule.expression(direction)}{_log(prefix, direction)} return")
+    return [*lines, f"{_log(f'DP{letter}|default', direction)} drop"]
 
 
-def _policy_chains(cluster: Cluster) -> tuple:
-    """(chains of each isolated pod, the jumps to them)"""
-    chains, jumps = [], {"egress": [], "ingress": []}
+def _policy_chains(cluster: Cluster, node: Node | None) -> tuple:
+    """(the chains of the node's pods, the jumps to them: egress before ingress)"""
+    chains, jumps = [], {EGRESS: [], INGRESS: []}
     for number, pod in enumerate(cluster.pods):
-        for direction in ("egress", "ingress"):
-            selecting = [
-                p
-                for p in cluster.of("NetworkPolicy")
-                if p["metadata"]["namespace"] == pod.namespace
-                and direction.capitalize() in p["spec"]["policyTypes"]
-                and matches(p["spec"]["podSelector"], pod.labels)
-            ]
-            if not selecting:
-                continue
-            lines = [line for policy in selecting for line in _rules(cluster, pod, policy, direction)]
-            chains.append(f" chain {direction}_{number} {{\n  " + "\n  ".join([*lines, "drop"]) + "\n }")
-            address = "saddr" if direction == "egress" else "daddr"
+        if node and pod.node != node.name:
+            continue
+        for direction, address in ((EGRESS, "saddr"), (INGRESS, "daddr")):
+            lines = _pod_chain(cluster, pod, direction)
+            chains.append(f" chain {direction}_{number} {{\n  " + "\n  ".join(lines) + "\n }")
             jumps[direction].append(f"ip {address} {pod.ip} jump {direction}_{number}")
-    return chains, jumps["egress"] + jumps["ingress"]
+    return chains, jumps[EGRESS] + jumps[INGRESS]
 
 
-def _service_rules(cluster: Cluster) -> list:
+def _frontends(cluster: Cluster, service: dict, node: Node | None) -> list:
+    """(address, where the port is to be found, pods behind it) of a Service as the node knows it."""
+    spec, pods = service["spec"], cluster.backends(service)
+    local = [p for p in pods if not node or p.node == node.name]
+    outside_pods = local if spec.get("externalTrafficPolicy") == "Local" else pods
+    found = [(address, "port", pods) for address in spec.get("clusterIPs", [])]
+    balanced = service.get("status", {}).get("loadBalancer", {}).get("ingress", [])
+    found += [(item["ip"], "port", outside_pods) for item in balanced]
+    return found + [(n.ip, "nodePort", local) for n in cluster.nodes if not node or n == node]
+
+
+def _service_rules(cluster: Cluster, node: Node | None) -> list:
     lines = []
     for service in cluster.of("Service"):
-        pods = cluster.backends(service)
-        addresses = list(service["spec"].get("clusterIPs", []))
-        addresses += [i["ip"] for i in service.get("status", {}).get("loadBalancer", {}).get("ingress", [])]
-        for port in service["spec"]["ports"]:
-            protocol = port.get("protocol", "TCP")
-            targets = [f"{p.ip} . {port_number(p, port['targetPort'], protocol)}" for p in pods]
-            to = f"numgen inc mod {len(targets)} map {{ {', '.join(f'{i} : {t}' for i, t in enumerate(targets))} }}"
-            for address in addresses:
-                lines.append(f"ip daddr {address} {protocol.lower()} dport {port['port']} dnat ip addr . port to {to}")
+        if service["spec"].get("externalTrafficPolicy", "Local") != "Local":
+            raise RuntimeError(f"Service {service['metadata']['name']}: the lab knows externalTrafficPolicy Local only")
+        for address, key, pods in _frontends(cluster, service, node):
+            for port in service["spec"]["ports"]:
+                if key not in port or not pods:
+                    continue
+                protocol = port.get("protocol", "TCP")
+                target = port.get("targetPort", port["port"])
+                targets = [f"{p.ip} . {port_number(p, target, protocol)}" for p in pods]
+                to = f"numgen inc mod {len(targets)} map {{ {', '.join(f'{i} : {t}' for i, t in enumerate(targets))} }}"
+                lines.append(f"ip daddr {address} {protocol.lower()} dport {port[key]} dnat ip addr . port to {to}")
     return lines
 
 
-def ruleset(cluster: Cluster, mirror_device: str, mirror_address: str) -> str:
-    """One table. Every forwarded packet is copied to `mirror_device` once: after DNAT and before policy."""
-    mirror = f'dup to {mirror_address} device "{mirror_device}"'
-    chains, jumps = _policy_chains(cluster)
-    services = "\n  ".join(_service_rules(cluster))
-    policies = "\n  ".join(["ct state established,related accept", *jumps])
-    return "\n".join(
-        [
-            "table ip weirlab {",
-            *chains,
-            f" chain services {{ type nat hook prerouting priority dstnat; policy accept;\n  {services}\n }}",
-            f" chain mirror {{ type filter hook forward priority -5; policy accept;\n  {mirror}\n }}",
-            f" chain enforce {{ type filter hook forward priority 0; policy accept;\n  {policies}\n }}",
-            "}",
-            "",
-        ]
-    )
+def _rejections(cluster: Cluster) -> list:
+    """Services that nobody is behind."""
+    return [
+        f"ip daddr {address} {port.get('protocol', 'TCP').lower()} dport {port['port']} reject with icmp port-unreachable"
+        for service in cluster.of("Service")
+        if not cluster.backends(service)
+        for address in service["spec"].get("clusterIPs", [])
+        for port in service["spec"]["ports"]
+    ]
+
+
+def ruleset(cluster: Cluster, node: Node | None = None, mirror: tuple | None = None, masquerade: bool = False) -> str:
+    """The table `weirlab` of one node (of all pods, without `node`), replacing what was there.
+
+    `mirror`: (device, address): each forwarded packet is copied there once, after DNAT and before policy.
+    `masquerade`: what pods send out of the cluster has the node's address, as with Calico's natOutgoing.
+    """
+    chains, jumps = _policy_chains(cluster, node)
+    services = "\n  ".join(_service_rules(cluster, node))
+    start = ["ct state established,related accept", "ct state invalid drop", *_rejections(cluster)]
+    policies = "\n  ".join([*start, *jumps])
+    text = ["table ip weirlab", "delete table ip weirlab", "table ip weirlab {", *chains]
+    text.append(f" chain services {{ type nat hook prerouting priority dstnat; policy accept;\n  {services}\n }}")
+    if mirror:
+        copy = f'dup to {mirror[1]} device "{mirror[0]}"'
+        text.append(f" chain mirror {{ type filter hook forward priority -5; policy accept;\n  {copy}\n }}")
+    text.append(f" chain enforce {{ type filter hook forward priority 0; policy accept;\n  {policies}\n }}")
+    if masquerade:
+        inside = ", ".join([n.pod_cidr for n in cluster.nodes] + [n.ip for n in cluster.nodes])
+        rule = f"ip saddr {{ {', '.join(n.pod_cidr for n in cluster.nodes)} }} ip daddr != {{ {inside} }} masquerade"
+        text.append(f" chain outgoing {{ type nat hook postrouting priority srcnat; policy accept;\n  {rule}\n }}")
+    return "\n".join([*text, "}", ""])

@@ -1,9 +1,20 @@
 """The cluster's objects, read from the manifests: they are the lab's topology."""
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import yaml
+
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    ip: str
+    pod_cidr: str
 
 
 @dataclass(frozen=True)
@@ -15,24 +26,32 @@ class Pod:
     command: tuple
     ports: tuple  # (name, number, protocol)
     ready_port: int | None
+    node: str = ""
+    uid: str = ""
+    env: dict = field(default_factory=dict)
 
     @property
     def app(self) -> str:
         return self.labels.get("app", "")
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.namespace}/{self.name}"
 
     def __hash__(self) -> int:
         return hash((self.namespace, self.name))
 
 
 class Cluster:
-    def __init__(self, path: str) -> None:
-        with open(path, encoding="utf-8") as file:
-            self.objects = [item for item in yaml.safe_load_all(file) if item]
+    def __init__(self, source: str | list) -> None:
+        """`source`: a file of manifests, or the objects themselves."""
+        self.objects = load(source) if isinstance(source, str) else source
         self.namespaces = {o["metadata"]["name"]: o["metadata"].get("labels", {}) for o in self.of("Namespace")}
-        self.pods = [_pod(o) for o in self.of("Pod")]
-        self.node_ip = next(
-            a["address"] for a in self.of("Node")[0]["status"]["addresses"] if a["type"] == "InternalIP"
-        )
+        self.pods = [_pod(o) for o in self.of("Pod") if is_running(o)]
+        self.nodes = [
+            Node(o["metadata"]["name"], _internal_ip(o), o["spec"].get("podCIDR", "")) for o in self.of("Node")
+        ]
+        self.node_ip = self.nodes[0].ip
 
     def of(self, kind: str) -> list:
         return [o for o in self.objects if o["kind"] == kind]
@@ -40,10 +59,34 @@ class Cluster:
     def pod(self, app: str) -> Pod:
         return next(p for p in self.pods if p.app == app)
 
+    def pod_at(self, ip: str) -> Pod | None:
+        return next((p for p in self.pods if p.ip == ip), None)
+
     def backends(self, service: dict) -> list:
         """Pods behind a Service."""
         meta, selector = service["metadata"], service["spec"].get("selector", {})
         return [p for p in self.pods if p.namespace == meta["namespace"] and selector.items() <= p.labels.items()]
+
+    def service_ip(self, name: str) -> str:
+        return next(s["spec"]["clusterIP"] for s in self.of("Service") if s["metadata"]["name"] == name)
+
+
+def load(path: str) -> list:
+    with open(path, encoding="utf-8") as file:
+        return [item for item in yaml.load_all(file, Loader) if item]
+
+
+def write_atomically(path: str, objects: list) -> None:
+    """Readers see the old file or the new one, never half of one."""
+    new = f"{path}.new"
+    with open(new, "w", encoding="utf-8") as file:
+        yaml.dump_all(objects, file, Dumper, sort_keys=False, default_flow_style=None, width=140)
+    os.replace(new, path)
+
+
+def is_running(pod: dict) -> bool:
+    """Whether the pod has a network of its own to build: an address, and nobody has deleted it."""
+    return bool(pod.get("status", {}).get("podIP")) and "deletionTimestamp" not in pod["metadata"]
 
 
 def port_number(pod: Pod, port: int | str, protocol: str) -> int | None:
@@ -51,6 +94,10 @@ def port_number(pod: Pod, port: int | str, protocol: str) -> int | None:
     if isinstance(port, int):
         return port
     return next((number for name, number, proto in pod.ports if name == port and proto == protocol), None)
+
+
+def _internal_ip(node: dict) -> str:
+    return next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
 
 
 def _pod(item: dict) -> Pod:
@@ -63,9 +110,12 @@ def _pod(item: dict) -> Pod:
         meta["name"],
         item["status"]["podIP"],
         meta.get("labels", {}),
-        tuple(container.get("command", [])),
+        tuple(container.get("command", [])) + tuple(container.get("args", [])),
         ports,
         probe,
+        item["spec"].get("nodeName", ""),
+        meta.get("uid", ""),
+        {e["name"]: e.get("value", "") for e in container.get("env", [])},
     )
 
 

@@ -91,7 +91,7 @@ struct Demo {
 };
 
 Status replay(const std::string& folder, const config::Settings& settings, Demo& demo, bool dns) {
-  ReplaySinks sinks;
+  RecordSinks sinks;
   sinks.flow = [&](const model::FlowRecord& record) { demo.on_flow(record); };
   if (dns) sinks.dns = [&](const model::DnsRecord& record) { demo.on_dns(record); };
   TRY_ASSIGN(const auto pipeline, ReplayPipeline::create(settings, {folder + "/manifests.yaml"}, "", std::move(sinks)));

@@ -35,8 +35,8 @@ struct Outputs {
     if (status.ok() && !flushed.ok()) status = std::move(flushed);
   }
 
-  ReplaySinks sinks() {
-    ReplaySinks sinks;
+  RecordSinks sinks() {
+    RecordSinks sinks;
     if (flows) {
       sinks.flow = [this](const model::FlowRecord& record) {
         flow_writer.append(record, flows->buffer());

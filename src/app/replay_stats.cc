@@ -73,47 +73,47 @@ void write_connections(Writer& out, const ReplayStats& stats) {
   out.number("timed_out", stats.meter.timed_out);
   out.number("replaced", stats.meter.replaced);
   out.number("evicted", stats.meter.evicted);
-  out.number("denied", stats.collect.denied_connections);
-  out.number("identity_moves", stats.collect.identity_moves);
-  out.number("reports", stats.collect.reports);
+  out.number("denied", stats.node.collect.denied_connections);
+  out.number("identity_moves", stats.node.collect.identity_moves);
+  out.number("reports", stats.node.collect.reports);
   out.open("not_reported");
-  out.number("not_local", stats.collect.not_local);
-  out.number("not_local_packets", stats.collect.not_local_packets);
-  out.number("not_local_bytes", stats.collect.not_local_bytes);
-  out.number("excluded_reports", stats.aggregate.excluded);
-  out.number("dropped_reports", stats.aggregate.dropped);
+  out.number("not_local", stats.node.collect.not_local);
+  out.number("not_local_packets", stats.node.collect.not_local_packets);
+  out.number("not_local_bytes", stats.node.collect.not_local_bytes);
+  out.number("excluded_reports", stats.node.aggregate.excluded);
+  out.number("dropped_reports", stats.node.aggregate.dropped);
   out.close();
-  out.number("widened_reports", stats.aggregate.widened);
-  out.number("addresses_not_held", stats.aggregate.addresses_not_held);
-  out.number("domains_dropped", stats.domains_dropped);
+  out.number("widened_reports", stats.node.aggregate.widened);
+  out.number("addresses_not_held", stats.node.aggregate.addresses_not_held);
+  out.number("domains_dropped", stats.node.domains_dropped);
   out.close();
 }
 
 void write_l7(Writer& out, const ReplayStats& stats) {
   out.open("dns");
-  out.number("queries", stats.dns.queries);
-  out.number("responses", stats.dns.responses);
-  out.number("timeouts", stats.dns.timeouts);
-  out.number("unpaired_responses", stats.dns.unpaired_responses);
-  out.number("malformed", stats.dns.malformed);
-  out.number("not_dns", stats.dns.not_dns);
-  out.number("no_question", stats.dns.no_question);
-  out.number("multicast", stats.dns.multicast);
+  out.number("queries", stats.node.dns.queries);
+  out.number("responses", stats.node.dns.responses);
+  out.number("timeouts", stats.node.dns.timeouts);
+  out.number("unpaired_responses", stats.node.dns.unpaired_responses);
+  out.number("malformed", stats.node.dns.malformed);
+  out.number("not_dns", stats.node.dns.not_dns);
+  out.number("no_question", stats.node.dns.no_question);
+  out.number("multicast", stats.node.dns.multicast);
   out.open("dropped");
-  out.number("pending", stats.dns.dropped_pending);
-  out.number("tcp_connections", stats.dns.dropped_tcp_connections);
-  out.number("fragments", stats.dns.dropped_fragments);
-  out.number("unlogged", stats.dns_unlogged);
+  out.number("pending", stats.node.dns.dropped_pending);
+  out.number("tcp_connections", stats.node.dns.dropped_tcp_connections);
+  out.number("fragments", stats.node.dns.dropped_fragments);
+  out.number("unlogged", stats.node.dns_unlogged);
   out.close();
   out.close();
   out.open("http");
-  out.number("requests", stats.http.requests);
-  out.number("responses", stats.http.responses);
-  out.number("connections", stats.http.http_connections);
-  out.number("gaps", stats.http.gaps);
+  out.number("requests", stats.node.http.requests);
+  out.number("responses", stats.node.http.responses);
+  out.number("connections", stats.node.http.http_connections);
+  out.number("gaps", stats.node.http.gaps);
   out.open("dropped");
-  out.number("connections", stats.http.dropped_connections);
-  out.number("unlogged", stats.l7_unlogged);
+  out.number("connections", stats.node.http.dropped_connections);
+  out.number("unlogged", stats.node.l7_unlogged);
   out.close();
   out.close();
 }
@@ -133,15 +133,15 @@ std::vector<std::string> loss_notes(const ReplayStats& stats) {
        "packets captured too short to meter: capture more of each (snap length)");
   note(frames(packet::DecodeStatus::kMalformed), "packets with a malformed IP header");
   note(stats.meter.evicted, "connections ended early: raise max_connections");
-  note(stats.aggregate.widened, "reports aggregated more than asked for: raise max_flow_keys");
-  note(stats.aggregate.dropped, "reports dropped: raise max_flow_keys");
-  note(stats.collect.not_local, "connections with no local pod at either end were not reported");
-  note(stats.dns.dropped_pending + stats.dns.dropped_tcp_connections + stats.dns.dropped_fragments,
+  note(stats.node.aggregate.widened, "reports aggregated more than asked for: raise max_flow_keys");
+  note(stats.node.aggregate.dropped, "reports dropped: raise max_flow_keys");
+  note(stats.node.collect.not_local, "connections with no local pod at either end were not reported");
+  note(stats.node.dns.dropped_pending + stats.node.dns.dropped_tcp_connections + stats.node.dns.dropped_fragments,
        "DNS messages not looked at: too many at once");
-  note(stats.dns_unlogged, "DNS lookups beyond the log's limit were only counted: raise dns_limit");
-  note(stats.http.dropped_connections, "connections not searched for HTTP: too many at once");
-  note(stats.l7_unlogged, "requests beyond the log's limit were only counted: raise l7_limit");
-  note(stats.domains_dropped, "DNS answers not remembered: too many at once");
+  note(stats.node.dns_unlogged, "DNS lookups beyond the log's limit were only counted: raise dns_limit");
+  note(stats.node.http.dropped_connections, "connections not searched for HTTP: too many at once");
+  note(stats.node.l7_unlogged, "requests beyond the log's limit were only counted: raise l7_limit");
+  note(stats.node.domains_dropped, "DNS answers not remembered: too many at once");
   return notes;
 }
 
@@ -151,10 +151,10 @@ std::string to_json(const ReplayStats& stats) {
   write_connections(out, stats);
   write_l7(out, stats);
   out.open("records");
-  out.number("windows", stats.windows);
-  out.number("flows", stats.flow_records);
-  out.number("dns", stats.dns_records);
-  out.number("l7", stats.l7_records);
+  out.number("windows", stats.node.windows);
+  out.number("flows", stats.node.flow_records);
+  out.number("dns", stats.node.dns_records);
+  out.number("l7", stats.node.l7_records);
   out.close();
   return std::move(out).finish();
 }

@@ -5,10 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "aggregate/flow_aggregator.h"
-#include "collect/collector.h"
-#include "meter/dns_inspector.h"
-#include "meter/http_inspector.h"
+#include "app/node_pipeline.h"
 #include "meter/meter.h"
 #include "packet/decoder.h"
 
@@ -21,13 +18,7 @@ struct ReplayStats {
   std::uint64_t frames = 0, wire_bytes = 0;
   packet::DecodeStats decode;
   meter::MeterStats meter;
-  collect::CollectorStats collect;
-  aggregate::AggregateStats aggregate;
-  meter::DnsInspectorStats dns;
-  meter::HttpInspectorStats http;
-  std::uint64_t windows = 0;
-  std::uint64_t flow_records = 0, dns_records = 0, l7_records = 0;
-  std::uint64_t dns_unlogged = 0, l7_unlogged = 0, domains_dropped = 0;
+  NodeStats node;
 };
 
 /// One line for each thing that was lost or not reported, and what to do about it; none if nothing was.

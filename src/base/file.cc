@@ -12,15 +12,6 @@
 namespace weir {
 namespace {
 
-Error errno_error(const char* what, const std::string& path) {
-  const int error = errno;
-  ErrorCode code = ErrorCode::kInternal;
-  if (error == ENOENT || error == ENOTDIR) code = ErrorCode::kNotFound;
-  if (error == EACCES || error == EPERM) code = ErrorCode::kPermissionDenied;
-  if (error == ENOSPC || error == EDQUOT) code = ErrorCode::kResourceExhausted;
-  return {code, std::string(what) + " " + path + ": " + std::strerror(error)};
-}
-
 Status read_to_end(int fd, const std::string& path, std::string& out) {
   constexpr std::size_t kChunk = 1 << 20;
   for (;;) {
@@ -34,6 +25,15 @@ Status read_to_end(int fd, const std::string& path, std::string& out) {
 }
 
 }  // namespace
+
+Error errno_error(const char* what, const std::string& path) {
+  const int error = errno;
+  ErrorCode code = ErrorCode::kInternal;
+  if (error == ENOENT || error == ENOTDIR) code = ErrorCode::kNotFound;
+  if (error == EACCES || error == EPERM) code = ErrorCode::kPermissionDenied;
+  if (error == ENOSPC || error == EDQUOT) code = ErrorCode::kResourceExhausted;
+  return {code, std::string(what) + " " + path + ": " + std::strerror(error)};
+}
 
 Result<InputFile> InputFile::open(const std::string& path) {
   InputFile file;

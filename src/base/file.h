@@ -10,6 +10,9 @@
 
 namespace weir {
 
+/// The Error of `errno`: "open /x: No such file or directory".
+Error errno_error(const char* what, const std::string& path);
+
 /// An open file, or standard input. Closes it at its end.
 class InputFile {
  public:

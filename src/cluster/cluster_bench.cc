@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kPods = 5000;
 constexpr int kPolicies = 1000;
+constexpr std::int64_t kNow = 1'800'000'000'000'000'000;
 
 /// One object the size and shape of kubectl's output, in flow style: both JSON and YAML.
 std::string pod_text(int i) {
@@ -83,6 +84,70 @@ void BM_BuildLedger(benchmark::State& state) {
 }
 BENCHMARK(BM_BuildLedger)->Unit(benchmark::kMillisecond);
 
+std::vector<ObjectChange> live_changes() {
+  std::vector<ObjectChange> changes;
+  for (ClusterObject& object : flatten(read_all(json_manifest(), true))) {
+    changes.push_back({ObjectChange::Action::kPut, true, kNow, std::move(object)});
+  }
+  return changes;
+}
+
+/// The same cluster as a watch tells it, one object after the other.
+void BM_ApplyAll(benchmark::State& state) {
+  const std::vector<ObjectChange> changes = live_changes();
+  const std::size_t before = mallinfo2().uordblks;
+  {
+    Ledger one(ClusterObjects{});
+    for (const ObjectChange& change : changes) one.apply(change);
+    state.counters["ledger_bytes"] = static_cast<double>(mallinfo2().uordblks - before);
+    if (one.pods().size() != kPods || one.network_policies().size() != kPolicies) std::abort();
+  }
+  for (auto _ : state) {
+    Ledger ledger(ClusterObjects{});
+    for (const ObjectChange& change : changes) ledger.apply(change);
+    benchmark::DoNotOptimize(ledger.version());
+  }
+}
+BENCHMARK(BM_ApplyAll)->Unit(benchmark::kMillisecond);
+
+/// A listing of what is known already.
+void BM_ApplyUnchanged(benchmark::State& state) {
+  const std::vector<ObjectChange> changes = live_changes();
+  Ledger ledger(ClusterObjects{});
+  for (const ObjectChange& change : changes) ledger.apply(change);
+  const std::uint64_t version = ledger.version();
+  std::size_t i = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(ledger.apply(changes[i++ % changes.size()]));
+  if (ledger.version() != version) std::abort();
+}
+BENCHMARK(BM_ApplyUnchanged);
+
+/// A pod comes and one goes: what it costs, and what stays of it, since endpoints stay.
+void BM_PodChurn(benchmark::State& state) {
+  const std::vector<ObjectChange> changes = live_changes();
+  Ledger ledger(ClusterObjects{});
+  for (const ObjectChange& change : changes) ledger.apply(change);
+  const std::size_t before = mallinfo2().uordblks;
+  std::int64_t time_ns = kNow;
+  std::uint64_t number = 0;
+  for (auto _ : state) {
+    ObjectChange change = changes[number % kPods];
+    Pod* pod = std::get_if<Pod>(&change.object);
+    if (pod == nullptr) std::abort();
+    time_ns += 1'000'000'000;
+    change.time_ns = time_ns;
+    change.action = ObjectChange::Action::kDelete;
+    pod->meta.uid.clear();
+    ledger.apply(change);
+    change.action = ObjectChange::Action::kPut;
+    pod->meta.uid = "v" + std::to_string(number++);
+    ledger.apply(change);
+  }
+  state.counters["bytes_kept_a_pod"] =
+      static_cast<double>(mallinfo2().uordblks - before) / static_cast<double>(state.iterations());
+}
+BENCHMARK(BM_PodChurn);
+
 /// 5,000 pods, 1,000 services, 300 network sets of 10 prefixes in 6 lengths.
 const Ledger& ledger() {
   static const Ledger built = [] {
@@ -108,8 +173,6 @@ const Ledger& ledger() {
   }();
   return built;
 }
-
-constexpr std::int64_t kNow = 1'800'000'000'000'000'000;
 
 /// Random addresses, so that the table's lines come from wherever the cache has them.
 template <typename Make>

@@ -1,13 +1,13 @@
 #include "cluster/ledger.h"
 
 #include <absl/container/flat_hash_map.h>
-#include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
 #include <tuple>
 
 #include "cluster/internal/identity.h"
 #include "cluster/internal/network_set_table.h"
+#include "cluster/internal/pod_table.h"
 #include "cluster/internal/service_table.h"
 #include "cluster/internal/tenures.h"
 #include "model/private_networks.h"
@@ -15,24 +15,14 @@
 namespace weir::cluster {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
-/// A pod told to go may still talk while it shuts down, and clocks differ.
-constexpr std::int64_t kDeletionGrace = 10 * kSecond;
 constexpr std::string_view kNameLabel = "kubernetes.io/metadata.name=";
+/// How long the past is kept, and how often what is older is dropped.
+constexpr std::int64_t kKeptPast = 3600 * kSecond;
+constexpr std::int64_t kSweepPeriod = 600 * kSecond;
 
 std::string key_of(std::string_view namespace_name, std::string_view name) {
   std::string key(namespace_name);
   return key.append("/").append(name);
-}
-
-std::int64_t start_of(const Pod& pod) { return pod.started_ns != kNoTime ? pod.started_ns : pod.meta.created_ns; }
-
-std::int64_t end_of(const Pod& pod) {
-  std::int64_t end = kForever;
-  // The API's times have whole seconds: all of the last one is still the pod's.
-  if (pod.finished) end = pod.finished_ns == kNoTime ? kNoTime : pod.finished_ns + kSecond;
-  if (pod.meta.deleted_ns != kNoTime) end = std::min(end, pod.meta.deleted_ns + kDeletionGrace);
-  return end;
 }
 
 /// Drops all but the last object of each key, and keeps the order of the rest.
@@ -54,21 +44,36 @@ void keep_last_of_each(ClusterObjects& objects) {
   keep_last(objects.pods, [&](const Pod& pod) { return by_meta(pod) + "/" + pod.meta.uid; });
   keep_last(objects.nodes, by_meta);
   keep_last(objects.services, by_meta);
+  keep_last(objects.backends, [](const ServiceBackends& part) { return object_key(part); });
   keep_last(objects.network_sets, by_meta);
   keep_last(objects.namespaces, [](const model::NamespaceInfo& info) { return info.name; });
   keep_last(objects.network_policies,
             [](const model::NetworkPolicy& policy) { return key_of(policy.namespace_name, policy.name); });
 }
 
-/// Whether records and policies can tell the two apart.
-bool same_identity(const model::Endpoint& a, const model::Endpoint& b) {
-  const auto same_port = [](const model::NamedPort& p, const model::NamedPort& q) {
-    return p.name == q.name && p.port == q.port && p.protocol == q.protocol;
-  };
-  return std::tie(a.namespace_name, a.name, a.group, a.labels, a.ips, a.service_account, a.node, a.host_network) ==
-             std::tie(b.namespace_name, b.name, b.group, b.labels, b.ips, b.service_account, b.node, b.host_network) &&
-         std::equal(a.named_ports.begin(), a.named_ports.end(), b.named_ports.begin(), b.named_ports.end(), same_port);
+auto policy_key(const model::NetworkPolicy& policy) { return std::tie(policy.namespace_name, policy.name); }
+const std::string& namespace_key(const model::NamespaceInfo& info) { return info.name; }
+
+/// Puts the object into its place in a vector sorted by key. Returns whether that changed anything.
+template <typename Object, typename KeyOf>
+bool put_sorted(std::vector<Object>& objects, const Object& object, KeyOf key) {
+  const auto before = [&](const Object& a, const Object& b) { return key(a) < key(b); };
+  const auto at = std::lower_bound(objects.begin(), objects.end(), object, before);
+  if (at == objects.end() || key(*at) != key(object)) {
+    objects.insert(at, object);
+    return true;
+  }
+  if (*at == object) return false;
+  *at = object;
+  return true;
 }
+
+template <typename Object, typename KeyOf>
+bool erase_sorted(std::vector<Object>& objects, const Object& object, KeyOf key) {
+  return std::erase_if(objects, [&](const Object& o) { return key(o) == key(object); }) > 0;
+}
+
+model::NamespaceInfo implied_namespace(const std::string& name) { return {name, {{std::string(kNameLabel) + name}}}; }
 
 }  // namespace
 
@@ -81,98 +86,201 @@ std::vector<IpPrefix> default_private_networks() {
 }
 
 struct Ledger::State {
-  /// The newest pod of a name.
-  struct NamedPod {
-    std::string uid;
+  struct KnownNode {
+    std::vector<IpAddress> addresses;
+    const model::Endpoint* host = nullptr;
+  };
+  struct KnownSet {
+    std::vector<IpPrefix> nets;
     const model::Endpoint* endpoint = nullptr;
-    std::int64_t from_ns = kNoTime;
   };
 
-  State(ClusterObjects objects, LedgerOptions given)
-      : options(std::move(given)), identities(objects.workloads), services(objects.services, objects.backends) {
-    pub = identities.keep(identities.address("pub"));
-    pvt = identities.keep(identities.address("pvt"));
-    for (const Pod& pod : objects.pods) put(pod, kNoTime);
-    for (const Node& node : objects.nodes) add_node(node);
-    if (options.network_sets) {
-      for (const NetworkSet& set : objects.network_sets) add_network_set(set);
-    }
-    namespaces = std::move(objects.namespaces);
-    complete_namespaces();
-    policies = std::move(objects.network_policies);
-    std::sort(policies.begin(), policies.end(), [](const model::NetworkPolicy& a, const model::NetworkPolicy& b) {
-      return std::tie(a.namespace_name, a.name) < std::tie(b.namespace_name, b.name);
-    });
-  }
+  State(ClusterObjects objects, LedgerOptions given);
 
-  void put(const Pod& pod, std::int64_t time_ns);
-  void add_node(const Node& node);
-  void add_network_set(const NetworkSet& set);
-  void complete_namespaces();
-  void end(const model::Endpoint& endpoint, std::int64_t time_ns) {
-    for (const IpAddress& ip : endpoint.ips) tenures.end(ip, &endpoint, time_ns);
+  // One for each kind: whether an answer changed.
+  bool put(const Pod& pod, const ObjectChange& change);
+  bool put(const model::NamespaceInfo& info, const ObjectChange& change);
+  bool put(const Node& node, const ObjectChange& change);
+  bool put(const Service& service, const ObjectChange& change);
+  bool put(const ServiceBackends& part, const ObjectChange& change);
+  bool put(const Workload& workload, const ObjectChange& change);
+  bool put(const model::NetworkPolicy& policy, const ObjectChange& change);
+  bool put(const NetworkSet& set, const ObjectChange& change);
+  bool remove(const Pod& pod, const ObjectChange& change);
+  bool remove(const model::NamespaceInfo& info, const ObjectChange& change);
+  bool remove(const Node& node, const ObjectChange& change);
+  bool remove(const Service& service, const ObjectChange& change);
+  bool remove(const ServiceBackends& part, const ObjectChange& change);
+  bool remove(const Workload& workload, const ObjectChange& change);
+  bool remove(const model::NetworkPolicy& policy, const ObjectChange& change);
+  bool remove(const NetworkSet& set, const ObjectChange& change);
+
+  bool policy_inputs_moved(bool moved) {
+    if (moved) ++policy_inputs_version;
+    return moved;
   }
+  void fill_network_sets();
+  void forget(std::int64_t time_ns);
   const model::Endpoint* outside(const IpAddress& ip, std::string_view context_namespace) const;
 
   LedgerOptions options;
   IdentityMaker identities;
-  ServiceTable services;
   Tenures tenures;
+  PodTable pods{identities, tenures};
+  ServiceTable services;
   NetworkSetTable network_sets;
-  absl::flat_hash_set<IpAddress> node_addresses;
-  absl::flat_hash_map<std::string, NamedPod> named_pods;
-  std::vector<const model::Endpoint*> pods;
+  absl::flat_hash_map<std::string, KnownSet> known_sets;
+  absl::flat_hash_map<std::string, KnownNode> nodes;
+  /// Of how many nodes it is an address.
+  absl::flat_hash_map<IpAddress, std::uint32_t> node_addresses;
   std::vector<model::NamespaceInfo> namespaces;
   std::vector<model::NetworkPolicy> policies;
   const model::Endpoint* pub = nullptr;
   const model::Endpoint* pvt = nullptr;
+  std::uint64_t policy_inputs_version = 0;
+  std::uint64_t version = 0;
+  std::int64_t next_sweep_ns = kNoTime;
 };
 
-void Ledger::State::put(const Pod& pod, std::int64_t time_ns) {
-  model::Endpoint made = identities.pod(pod);
-  std::int64_t from = start_of(pod);
-  NamedPod& named = named_pods[key_of(pod.meta.namespace_name, pod.meta.name)];
-  const bool same_pod = named.endpoint != nullptr && named.uid == pod.meta.uid;
-  if (same_pod && same_identity(made, *named.endpoint)) {
-    const bool ended_unseen = pod.finished && pod.finished_ns == kNoTime;
-    end(*named.endpoint, ended_unseen ? time_ns : end_of(pod));
-    return;
-  }
-  if (same_pod) from = std::max(from, time_ns);
-  // Manifests of several times may bring an earlier pod of the name after a later one.
-  const bool newest = named.endpoint == nullptr || same_pod || from >= named.from_ns;
-  if (named.endpoint != nullptr && newest) end(*named.endpoint, from);
-
-  made.pod_index = static_cast<std::int32_t>(pods.size());
-  const model::Endpoint* endpoint = identities.keep(std::move(made));
-  pods.push_back(endpoint);
-  if (newest) named = {pod.meta.uid, endpoint, from};
-  if (pod.host_network) return;
-  for (const IpAddress& ip : pod.ips) tenures.add(ip, from, end_of(pod), endpoint);
-}
-
-void Ledger::State::add_node(const Node& node) {
-  const model::Endpoint* host = options.host_endpoints ? identities.keep(identities.host(node)) : nullptr;
-  for (const IpAddress& ip : node.addresses) {
-    node_addresses.insert(ip);
-    if (host != nullptr) tenures.add(ip, node.meta.created_ns, kForever, host);
-  }
-}
-
-void Ledger::State::add_network_set(const NetworkSet& set) {
-  const model::Endpoint* endpoint = identities.keep(identities.network_set(set));
-  for (const IpPrefix& prefix : set.nets) network_sets.add(prefix, endpoint);
-}
-
-void Ledger::State::complete_namespaces() {
-  absl::flat_hash_set<std::string> known;
-  for (const model::NamespaceInfo& info : namespaces) known.insert(info.name);
-  for (const model::Endpoint* pod : pods) {
-    if (!known.insert(pod->namespace_name).second) continue;
-    namespaces.push_back({pod->namespace_name, {{std::string(kNameLabel) + pod->namespace_name}}});
-  }
+Ledger::State::State(ClusterObjects objects, LedgerOptions given) : options(std::move(given)) {
+  pub = identities.keep(identities.address("pub"));
+  pvt = identities.keep(identities.address("pvt"));
+  namespaces = std::move(objects.namespaces);
   std::sort(namespaces.begin(), namespaces.end(),
             [](const model::NamespaceInfo& a, const model::NamespaceInfo& b) { return a.name < b.name; });
+  policies = std::move(objects.network_policies);
+  std::sort(policies.begin(), policies.end(),
+            [](const model::NetworkPolicy& a, const model::NetworkPolicy& b) { return policy_key(a) < policy_key(b); });
+  const ObjectChange from_the_start;
+  const auto put_all = [&](const auto& list) {
+    for (const auto& object : list) put(object, from_the_start);
+  };
+  put_all(objects.workloads);
+  put_all(objects.pods);
+  put_all(objects.nodes);
+  put_all(objects.services);
+  put_all(objects.backends);
+  put_all(objects.network_sets);
+}
+
+bool Ledger::State::put(const Pod& pod, const ObjectChange& change) {
+  if (!pods.put(pod, change.time_ns, change.live)) return false;
+  const model::NamespaceInfo implied = implied_namespace(pod.meta.namespace_name);
+  const auto at = std::lower_bound(namespaces.begin(), namespaces.end(), implied,
+                                   [](const auto& a, const auto& b) { return a.name < b.name; });
+  if (at == namespaces.end() || at->name != implied.name) namespaces.insert(at, implied);
+  return policy_inputs_moved(true);
+}
+
+bool Ledger::State::remove(const Pod& pod, const ObjectChange& change) {
+  return pods.remove(pod, change.time_ns, change.live);
+}
+
+bool Ledger::State::put(const model::NamespaceInfo& info, const ObjectChange&) {
+  return policy_inputs_moved(put_sorted(namespaces, info, namespace_key));
+}
+
+bool Ledger::State::remove(const model::NamespaceInfo& info, const ObjectChange& change) {
+  if (pods.any_in(info.name)) return put(implied_namespace(info.name), change);
+  return policy_inputs_moved(erase_sorted(namespaces, info, namespace_key));
+}
+
+bool Ledger::State::put(const Node& node, const ObjectChange& change) {
+  const auto [it, fresh] = nodes.try_emplace(node.meta.name);
+  KnownNode& known = it->second;
+  model::Endpoint made = identities.host(node);
+  const bool same_labels = known.host == nullptr || known.host->labels == made.labels;
+  if (!fresh && known.addresses == node.addresses && same_labels) return false;
+  std::int64_t from = begin_of(node.meta.created_ns, change.time_ns, change.live);
+  if (!fresh) {
+    remove(node, change);
+    from = change.time_ns;
+  }
+  KnownNode& entry = nodes[node.meta.name];
+  entry.addresses = node.addresses;
+  for (const IpAddress& ip : node.addresses) ++node_addresses[ip];
+  if (!options.host_endpoints) return true;
+  entry.host = identities.keep(std::move(made));
+  for (const IpAddress& ip : node.addresses) tenures.add(ip, from, kForever, entry.host);
+  return true;
+}
+
+bool Ledger::State::remove(const Node& node, const ObjectChange& change) {
+  const auto found = nodes.find(node.meta.name);
+  if (found == nodes.end()) return false;
+  for (const IpAddress& ip : found->second.addresses) {
+    if (--node_addresses[ip] == 0) node_addresses.erase(ip);
+    if (found->second.host != nullptr) tenures.end(ip, found->second.host, change.time_ns);
+  }
+  nodes.erase(found);
+  return true;
+}
+
+bool Ledger::State::put(const Service& service, const ObjectChange& change) {
+  return services.put_service(service, change.time_ns, change.live);
+}
+bool Ledger::State::remove(const Service& service, const ObjectChange& change) {
+  return services.remove_service(service, change.time_ns);
+}
+bool Ledger::State::put(const ServiceBackends& part, const ObjectChange& change) {
+  return services.put_backends(part, change.time_ns, change.live);
+}
+bool Ledger::State::remove(const ServiceBackends& part, const ObjectChange& change) {
+  return services.remove_backends(part, change.time_ns);
+}
+
+bool Ledger::State::put(const Workload& workload, const ObjectChange& change) {
+  return identities.put_workload(workload) && policy_inputs_moved(pods.regroup(workload, change.time_ns));
+}
+bool Ledger::State::remove(const Workload& workload, const ObjectChange&) {
+  // Its pods stay what they are: who deletes a Deployment has its ReplicaSet deleted before the pods.
+  identities.remove_workload(workload);
+  return false;
+}
+
+bool Ledger::State::put(const model::NetworkPolicy& policy, const ObjectChange&) {
+  return policy_inputs_moved(put_sorted(policies, policy, policy_key));
+}
+bool Ledger::State::remove(const model::NetworkPolicy& policy, const ObjectChange&) {
+  return policy_inputs_moved(erase_sorted(policies, policy, policy_key));
+}
+
+bool Ledger::State::put(const NetworkSet& set, const ObjectChange&) {
+  if (!options.network_sets) return false;
+  KnownSet& known = known_sets[key_of(set.meta.namespace_name, set.meta.name)];
+  model::Endpoint made = identities.network_set(set);
+  const bool fresh = known.endpoint == nullptr;
+  if (!fresh && known.nets == set.nets && known.endpoint->labels == made.labels) return false;
+  known = {set.nets, identities.keep(std::move(made))};
+  if (fresh) {
+    for (const IpPrefix& prefix : set.nets) network_sets.add(prefix, known.endpoint);
+  } else {
+    fill_network_sets();
+  }
+  return true;
+}
+
+bool Ledger::State::remove(const NetworkSet& set, const ObjectChange&) {
+  if (known_sets.erase(key_of(set.meta.namespace_name, set.meta.name)) == 0) return false;
+  fill_network_sets();
+  return true;
+}
+
+void Ledger::State::fill_network_sets() {
+  network_sets.clear();
+  for (const auto& [key, set] : known_sets) {
+    for (const IpPrefix& prefix : set.nets) network_sets.add(prefix, set.endpoint);
+  }
+}
+
+void Ledger::State::forget(std::int64_t time_ns) {
+  if (time_ns == kNoTime || time_ns < next_sweep_ns) return;
+  if (next_sweep_ns != kNoTime) {
+    tenures.forget(time_ns - kKeptPast);
+    services.forget(time_ns - kKeptPast);
+    pods.forget();
+  }
+  next_sweep_ns = time_ns + kSweepPeriod;
 }
 
 const model::Endpoint* Ledger::State::outside(const IpAddress& ip, std::string_view context_namespace) const {
@@ -218,6 +326,23 @@ const model::ServiceRef* Ledger::service_at(const IpAddress& dest, std::uint16_t
   return state_->services.by_node_port(port, protocol, time_ns);
 }
 
+const model::Endpoint* Ledger::owner_since(const IpAddress& ip, std::int64_t interface_since_ns,
+                                           std::int64_t time_ns) const {
+  return state_->pods.owner_since(ip, interface_since_ns, time_ns);
+}
+
+void Ledger::backends(const IpAddress& dest, std::uint16_t port, std::uint8_t protocol, std::int64_t time_ns,
+                      std::vector<Backend>& out) const {
+  std::vector<ServiceTable::Backend> found;
+  state_->services.backends(dest, port, protocol, time_ns, found);
+  if (found.empty() && is_node_address(dest)) {
+    state_->services.backends(IpAddress(), port, protocol, time_ns, found);
+  }
+  for (const ServiceTable::Backend& backend : found) {
+    out.push_back({endpoint_at(backend.ip, time_ns), backend.ip, backend.port});
+  }
+}
+
 bool Ledger::is_node_address(const IpAddress& ip) const { return state_->node_addresses.contains(ip); }
 
 bool Ledger::is_local(const model::Endpoint& endpoint) const {
@@ -225,23 +350,26 @@ bool Ledger::is_local(const model::Endpoint& endpoint) const {
   return state_->options.node.empty() || endpoint.node == state_->options.node;
 }
 
-std::span<const model::Endpoint* const> Ledger::pods() const { return state_->pods; }
+std::span<const model::Endpoint* const> Ledger::pods() const { return state_->pods.pods(); }
 
 const model::Endpoint* Ledger::pod_named(std::string_view namespace_name, std::string_view name) const {
-  const auto found = state_->named_pods.find(key_of(namespace_name, name));
-  return found == state_->named_pods.end() ? nullptr : found->second.endpoint;
+  return state_->pods.named(namespace_name, name);
 }
 
 std::span<const model::NamespaceInfo> Ledger::namespaces() const { return state_->namespaces; }
 std::span<const model::NetworkPolicy> Ledger::network_policies() const { return state_->policies; }
 
-void Ledger::put_pod(const Pod& pod, std::int64_t time_ns) { state_->put(pod, time_ns); }
-
-void Ledger::remove_pod(std::string_view namespace_name, std::string_view name, std::int64_t time_ns) {
-  const auto found = state_->named_pods.find(key_of(namespace_name, name));
-  if (found == state_->named_pods.end()) return;
-  state_->end(*found->second.endpoint, time_ns);
-  state_->named_pods.erase(found);
+bool Ledger::apply(const ObjectChange& change) {
+  state_->forget(change.time_ns);
+  const bool put = change.action == ObjectChange::Action::kPut;
+  const bool changed =
+      std::visit([&](const auto& object) { return put ? state_->put(object, change) : state_->remove(object, change); },
+                 change.object);
+  if (changed) ++state_->version;
+  return changed;
 }
+
+std::uint64_t Ledger::policy_inputs_version() const { return state_->policy_inputs_version; }
+std::uint64_t Ledger::version() const { return state_->version; }
 
 }  // namespace weir::cluster

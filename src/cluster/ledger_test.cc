@@ -255,38 +255,6 @@ TEST(Ledger, APodMadeAnewUnderItsNameEndsTheOldOne) {
   EXPECT_EQ(reversed.pod_named("default", "db-0"), reversed.endpoint_at(ip("10.0.0.2"), at(120)));
 }
 
-TEST(Ledger, PodsMayComeChangeAndGo) {
-  Ledger ledger(ClusterObjects{});
-  ClusterObjects first = objects_of(pod_yaml("a", "uid: 1, labels: {v: x}", "podIP: 10.0.0.1"));
-  ledger.put_pod(first.pods[0], at(0));
-  const Endpoint* before = ledger.endpoint_at(ip("10.0.0.1"), at(5));
-  ASSERT_NE(before, nullptr);
-
-  ledger.put_pod(first.pods[0], at(5));
-  EXPECT_EQ(ledger.endpoint_at(ip("10.0.0.1"), at(6)), before) << "nothing changed";
-
-  first.pods[0].meta.labels.pairs = {"v=y"};
-  ledger.put_pod(first.pods[0], at(10));
-  EXPECT_EQ(ledger.endpoint_at(ip("10.0.0.1"), at(9)), before);
-  const Endpoint* after = ledger.endpoint_at(ip("10.0.0.1"), at(10));
-  ASSERT_NE(after, nullptr);
-  EXPECT_NE(after, before);
-  EXPECT_EQ(after->group, before->group);
-  EXPECT_EQ(after->pod_index, 1);
-
-  first.pods[0].finished = true;
-  ledger.put_pod(first.pods[0], at(15));
-  EXPECT_EQ(ledger.endpoint_at(ip("10.0.0.1"), at(14)), after);
-  EXPECT_EQ(ledger.endpoint_at(ip("10.0.0.1"), at(15)), nullptr);
-
-  const ClusterObjects second = objects_of(pod_yaml("b", "uid: 2", "podIP: 10.0.0.1"));
-  ledger.put_pod(second.pods[0], at(20));
-  ledger.remove_pod("default", "b", at(30));
-  ledger.remove_pod("default", "never-was", at(30));
-  EXPECT_EQ(ledger.endpoint_at(ip("10.0.0.1"), at(30)), nullptr);
-  EXPECT_EQ(ledger.pod_named("default", "b"), nullptr);
-}
-
 // ---- names and workloads (semantics 1.4)
 
 TEST(Ledger, NamesAndWorkloadsFollowTheOwnerChain) {

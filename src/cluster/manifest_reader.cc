@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "cluster/internal/manifest_files.h"
 #include "cluster/internal/object_reader.h"
 
 namespace weir::cluster {
@@ -37,9 +38,7 @@ constexpr std::array<Kind, 18> kKinds{{
     {"", "Service",
      [](const Field& o, std::string_view, ClusterObjects& to) { to.services.push_back(read_service(o)); }},
     {"", "Endpoints",
-     [](const Field& o, std::string_view, ClusterObjects& to) {
-       for (auto& subset : read_endpoints(o)) to.backends.push_back(std::move(subset));
-     }},
+     [](const Field& o, std::string_view, ClusterObjects& to) { to.backends.push_back(read_endpoints(o)); }},
     {"discovery.k8s.io", "EndpointSlice",
      [](const Field& o, std::string_view, ClusterObjects& to) { to.backends.push_back(read_endpoint_slice(o)); }},
     {"networking.k8s.io", "NetworkPolicy",
@@ -155,8 +154,14 @@ bool is_manifest_name(const fs::path& path) {
   return extension == ".yaml" || extension == ".yml" || extension == ".json";
 }
 
-/// The manifests below a folder, sorted by path.
-Result<std::vector<std::string>> list_folder(const std::string& folder) {
+Status read_manifest_file(const std::string& path, ClusterObjects& objects, ManifestNotes& notes) {
+  TRY_ASSIGN(const FileBytes file, FileBytes::open(path));
+  return read_manifest_text(path, file.text(), path.ends_with(".json"), objects, notes);
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> list_manifest_folder(const std::string& folder) {
   std::vector<std::string> files;
   std::error_code error;
   for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
@@ -167,13 +172,6 @@ Result<std::vector<std::string>> list_folder(const std::string& folder) {
   std::sort(files.begin(), files.end());
   return files;
 }
-
-Status read_manifest_file(const std::string& path, ClusterObjects& objects, ManifestNotes& notes) {
-  TRY_ASSIGN(const FileBytes file, FileBytes::open(path));
-  return read_manifest_text(path, file.text(), path.ends_with(".json"), objects, notes);
-}
-
-}  // namespace
 
 std::vector<std::string> ManifestNotes::lines() const {
   std::vector<std::string> lines;
@@ -222,7 +220,7 @@ Result<ClusterObjects> load_manifests(std::span<const std::string> paths, Manife
       TRY(read_manifest_file(path, objects, to_notes));
       continue;
     }
-    TRY_ASSIGN(const std::vector<std::string> files, list_folder(path));
+    TRY_ASSIGN(const std::vector<std::string> files, list_manifest_folder(path));
     for (const std::string& file : files) TRY(read_manifest_file(file, objects, to_notes));
   }
   return objects;

@@ -156,7 +156,7 @@ apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: db-x, labels: {kubernetes.io/service-name: db}}
 addressType: IPv4
-endpoints: [{addresses: [10.0.0.5, 10.0.0.6]}, {addresses: null}]
+endpoints: [{addresses: [10.0.0.5, 10.0.0.6]}, {addresses: [10.0.0.9], conditions: {ready: false}}, {addresses: null}]
 ports: [{name: "", port: 5432, protocol: TCP}]
 ---
 apiVersion: v1
@@ -174,12 +174,20 @@ subsets: [{addresses: [{ip: 10.0.0.7}], notReadyAddresses: [{ip: 10.0.0.8}], por
   EXPECT_EQ(web.ports[1].protocol, model::kProtoUdp);
   EXPECT_TRUE(result.objects.services[1].headless);
   EXPECT_TRUE(result.objects.services[1].cluster_ips.empty());
-  ASSERT_EQ(result.objects.backends.size(), 3U);
-  EXPECT_EQ(result.objects.backends[0].service, "db");
-  EXPECT_EQ(result.objects.backends[0].addresses.size(), 2U);
-  EXPECT_TRUE(result.objects.backends[0].from_slice);
-  EXPECT_EQ(result.objects.backends[1].addresses.size(), 2U);
-  EXPECT_FALSE(result.objects.backends[1].from_slice);
+  ASSERT_EQ(result.objects.backends.size(), 2U);
+  const ServiceBackends& slice = result.objects.backends[0];
+  EXPECT_EQ(slice.name, "db-x");
+  EXPECT_EQ(slice.service, "db");
+  EXPECT_TRUE(slice.from_slice);
+  ASSERT_EQ(slice.subsets.size(), 1U);
+  EXPECT_EQ(slice.subsets[0].addresses.size(), 2U);
+  EXPECT_EQ(slice.subsets[0].not_ready.size(), 1U);
+  const ServiceBackends& old = result.objects.backends[1];
+  EXPECT_EQ(old.service, "old");
+  EXPECT_FALSE(old.from_slice);
+  ASSERT_EQ(old.subsets.size(), 2U);
+  EXPECT_EQ(old.subsets[0].addresses.size(), 1U);
+  EXPECT_EQ(old.subsets[0].not_ready.size(), 1U);
 }
 
 model::NetworkPolicy policy(const std::string& spec) {

@@ -21,6 +21,7 @@ inline constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min()
 struct OwnerRef {
   std::string kind;
   std::string name;
+  friend bool operator==(const OwnerRef&, const OwnerRef&) = default;
 };
 
 struct ObjectMeta {
@@ -34,6 +35,7 @@ struct ObjectMeta {
   std::int64_t created_ns = kNoTime;
   /// When a deleted object goes for good: the API server's time, its grace period included.
   std::int64_t deleted_ns = kNoTime;
+  friend bool operator==(const ObjectMeta&, const ObjectMeta&) = default;
 };
 
 struct Pod {
@@ -49,12 +51,14 @@ struct Pod {
   std::int64_t started_ns = kNoTime;
   /// When its last container ended; kNoTime if that is unknown.
   std::int64_t finished_ns = kNoTime;
+  friend bool operator==(const Pod&, const Pod&) = default;
 };
 
 struct Node {
   ObjectMeta meta;
   /// InternalIP and ExternalIP addresses, and those of the network plugin's tunnels (from its annotations).
   std::vector<IpAddress> addresses;
+  friend bool operator==(const Node&, const Node&) = default;
 };
 
 struct ServicePort {
@@ -63,6 +67,7 @@ struct ServicePort {
   /// 0 if there is none.
   std::uint16_t node_port = 0;
   std::uint8_t protocol = 6;
+  friend bool operator==(const ServicePort&, const ServicePort&) = default;
 };
 
 struct Service {
@@ -73,22 +78,36 @@ struct Service {
   /// externalIPs, and the load balancer's ingress addresses.
   std::vector<IpAddress> external_ips;
   std::vector<ServicePort> ports;
+  friend bool operator==(const Service&, const Service&) = default;
 };
 
-/// An EndpointSlice, or one subset of an Endpoints object: every address serves every port.
+/// An EndpointSlice or an Endpoints object.
 struct ServiceBackends {
+  /// Every address serves every port.
+  struct Subset {
+    std::vector<IpAddress> addresses;
+    /// Those that want no new connections: not ready, or about to go.
+    std::vector<IpAddress> not_ready;
+    /// `port` is the target port; `name` is that of the service port.
+    std::vector<ServicePort> ports;
+    friend bool operator==(const Subset&, const Subset&) = default;
+  };
   std::string namespace_name;
+  /// Of the object itself.
+  std::string name;
+  /// Empty: a slice of no service.
   std::string service;
   bool from_slice = true;
-  std::vector<IpAddress> addresses;
-  /// `port` is the target port; `name` is that of the service port.
-  std::vector<ServicePort> ports;
+  std::int64_t created_ns = kNoTime;
+  std::vector<Subset> subsets;
+  friend bool operator==(const ServiceBackends&, const ServiceBackends&) = default;
 };
 
 /// ReplicaSet, Deployment, Job, CronJob, StatefulSet or DaemonSet: what an owner chain goes through.
 struct Workload {
   std::string kind;
   ObjectMeta meta;
+  friend bool operator==(const Workload&, const Workload&) = default;
 };
 
 /// Calico NetworkSet or GlobalNetworkSet.
@@ -96,6 +115,7 @@ struct NetworkSet {
   /// namespace_name is empty for a global one.
   ObjectMeta meta;
   std::vector<IpPrefix> nets;
+  friend bool operator==(const NetworkSet&, const NetworkSet&) = default;
 };
 
 /// Everything that manifests said, in the order read. Two objects of one kind, namespace and name (and uid): both are

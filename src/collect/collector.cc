@@ -1,11 +1,15 @@
 #include "collect/collector.h"
 
 #include <algorithm>
+#include <string>
+
+#include "policy/hit_text.h"
 
 namespace weir::collect {
 
-Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine)
-    : options_(options), ledger_(ledger), engine_(engine), domains_(options.domains) {}
+Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine,
+                     policy::TraceStore& traces)
+    : options_(options), ledger_(ledger), engine_(engine), traces_(traces), domains_(options.domains) {}
 
 void Collector::add(const model::ConnectionUpdate& update) {
   if (update.slot >= contexts_.size()) contexts_.resize(std::max<std::size_t>(update.slot + 1, contexts_.size() * 2));
@@ -14,20 +18,57 @@ void Collector::add(const model::ConnectionUpdate& update) {
     ++stats_.connections;
     context = {};
     open(context, update, update.start_ns);
+    context.started = update.resumed;
     if (context.egress.action == model::Action::kDeny || context.ingress.action == model::Action::kDeny) {
       ++stats_.denied_connections;
     }
   } else if (!context.ended && identity_moved(context, update)) {
     ++stats_.identity_moves;
-    model::ConnectionUpdate end = update;
-    end.delta = {};
-    end.tcp = {};
-    end.last = true;
-    report(context, end);
+    end_flow(context, update.slot);
     context = {};
     open(context, update, update.newest_ns);
+  } else if (!hits_.empty() && !context.ended) {
+    const Context before = context;
+    if (take_hits(context) && context.started) {
+      ++stats_.verdict_moves;
+      Context ending = before;
+      end_flow(ending, update.slot);
+      context.started = false;
+    }
   }
   report(context, update);
+  context.open = !update.last;
+}
+
+void Collector::end_flow(Context& context, model::ConnectionSlot slot) {
+  model::ConnectionUpdate end;
+  end.tuple = context.tuple;
+  end.slot = slot;
+  end.closed = true;
+  report(context, end);
+  context.started = context.ended = false;
+}
+
+void Collector::set_engine(policy::Engine* engine) {
+  engine_ = engine;
+  for (std::size_t slot = 0; slot < contexts_.size(); ++slot) {
+    Context& context = contexts_[slot];
+    const bool judged = context.egress.managed || context.ingress.managed;
+    if (!context.open || context.ended || !judged || engine == nullptr) continue;
+    const policy::Verdict now = evaluate(context);
+    const auto denies = [](const model::PolicyTrace* trace) {
+      return trace != nullptr && trace->verdict == model::Action::kDeny;
+    };
+    const bool moved = (context.egress.managed && denies(now.egress.pending) != denies(context.egress.pending)) ||
+                       (context.ingress.managed && denies(now.ingress.pending) != denies(context.ingress.pending));
+    if (moved && context.started) {
+      ++stats_.pending_moves;
+      end_flow(context, static_cast<model::ConnectionSlot>(slot));
+    }
+    // An evaluation that no longer knows the end (its pod is gone) leaves the last trace.
+    if (context.egress.managed && now.egress.managed) context.egress.pending = now.egress.pending;
+    if (context.ingress.managed && now.ingress.managed) context.ingress.pending = now.ingress.pending;
+  }
 }
 
 void Collector::clear_reports() {
@@ -40,49 +81,170 @@ void Collector::on_http(const model::HttpTransaction& transaction) {
   original_sources_[transaction.slot].push_back(transaction.original_source);
 }
 
+void Collector::on_hit(const model::PolicyHit& hit) {
+  hits_.add(hit);
+  if (hit.original_dest == hit.tuple.dest && hit.original_dest_port == hit.tuple.dest_port) return;
+  // A denied connection leaves no entry in the connection tracker: what was made of its destination is known from here.
+  model::ConntrackEvent event;
+  event.kind = model::ConntrackEvent::Kind::kNew;
+  event.original = hit.tuple;
+  event.original.dest = hit.original_dest;
+  event.original.dest_port = hit.original_dest_port;
+  const model::Tuple& to = hit.tuple;
+  event.reply = {to.dest, to.source, to.dest_port, to.source_port, to.protocol};
+  event.time_ns = hit.time_ns;
+  nat_.learn(event);
+}
+
+void Collector::advance(std::int64_t now_ns) {
+  hits_.expire(now_ns);
+  nat_.advance(now_ns);
+}
+
 void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {
-  const model::Tuple& tuple = update.tuple;
-  const cluster::Ledger::Ends ends = ledger_.resolve_ends(tuple.source, tuple.dest, at_ns);
-  context.source = ends.source;
-  context.dest = ends.dest;
+  context.tuple = update.tuple;
+  context.original_dest = update.original_dest;
+  context.original_dest_port = update.original_dest_port;
+  context.nat_port = update.nat_port;
+  if (update.observed_at != model::ObservedAt::kAnywhere) translate(context, update);
+  find_ends(context, update, at_ns);
+  const model::Tuple& tuple = context.tuple;
   if (options_.include_services) {
-    context.service = ledger_.service_at(update.original_dest, update.original_dest_port, tuple.protocol, at_ns);
+    context.service = ledger_.service_at(context.original_dest, context.original_dest_port, tuple.protocol, at_ns);
   }
   const bool outside =
-      ends.dest->type == model::EndpointType::kNet || ends.dest->type == model::EndpointType::kNetworkSet;
+      context.dest->type == model::EndpointType::kNet || context.dest->type == model::EndpointType::kNetworkSet;
   if (outside) context.domains = domains_.find(tuple.source, tuple.dest, at_ns);
   judge(context, update);
 }
 
+void Collector::translate(Context& context, const model::ConnectionUpdate& update) const {
+  const bool at_source = update.observed_at == model::ObservedAt::kSource;
+  const Translation* known = at_source ? nat_.translated(update.tuple) : nat_.original(update.tuple);
+  if (known == nullptr) return;
+  context.original_dest = known->original.dest;
+  context.original_dest_port = known->original.dest_port;
+  // A destination behind SNAT sees the node; the connection is its opener's all the same.
+  context.tuple = known->flow;
+  if (known->received.source != known->flow.source || known->received.source_port != known->flow.source_port) {
+    context.nat_port = known->received.source_port;
+  }
+}
+
+void Collector::find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const {
+  const model::Tuple& tuple = context.tuple;
+  const cluster::Ledger::Ends ends = ledger_.resolve_ends(tuple.source, tuple.dest, at_ns);
+  context.source = ends.source;
+  context.dest = ends.dest;
+  if (update.observed_at == model::ObservedAt::kAnywhere) return;
+  // Whose interface it is, we know better than whose address it was.
+  const bool at_source = update.observed_at == model::ObservedAt::kSource;
+  const model::Endpoint* owner =
+      ledger_.owner_since(at_source ? tuple.source : tuple.dest, update.interface_since_ns, at_ns);
+  if (owner != nullptr) (at_source ? context.source : context.dest) = owner;
+}
+
 void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
   if (!options_.cluster_known) {
-    context.report_source = true;
+    context.report_source = update.observed_at != model::ObservedAt::kDest;
+    context.report_dest = !context.report_source;
     return;
   }
   const auto is_local_pod = [&](const model::Endpoint& endpoint) {
     return endpoint.type == model::EndpointType::kWorkload && !endpoint.host_network && ledger_.is_local(endpoint);
   };
-  context.report_source = is_local_pod(*context.source);
-  context.report_dest = is_local_pod(*context.dest);
+  context.report_source = update.observed_at != model::ObservedAt::kDest && is_local_pod(*context.source);
+  context.report_dest = update.observed_at != model::ObservedAt::kSource && is_local_pod(*context.dest);
   if (!context.report_source && !context.report_dest) {
     ++stats_.not_local;
     return;
   }
-  // Policies speak of the backend, not of the service: a destination still before DNAT has no verdict.
+  context.dest_is_ours = context.report_dest;
   const bool before_dnat = context.service != nullptr && context.dest->type != model::EndpointType::kWorkload;
-  if (engine_ == nullptr || before_dnat) return;
-  const model::Tuple& tuple = update.tuple;
-  const policy::Verdict verdict = engine_->evaluate({.source = context.source,
-                                                     .dest = context.dest,
-                                                     .source_ip = tuple.source,
-                                                     .dest_ip = tuple.dest,
-                                                     .protocol = tuple.protocol,
-                                                     .source_port = tuple.source_port,
-                                                     .dest_port = tuple.dest_port});
-  context.verdict_source = model::VerdictSource::kComputed;
-  if (context.report_source) context.egress = verdict.egress;
-  if (context.report_dest) context.ingress = verdict.ingress;
+  if (engine_ != nullptr) {
+    const policy::Verdict verdict = before_dnat ? evaluate_backends(context, update) : evaluate(context);
+    if (context.report_source && verdict.egress.managed) {
+      context.egress = verdict.egress;
+      context.egress_source = model::VerdictSource::kComputed;
+    }
+    if (context.report_dest && verdict.ingress.managed) {
+      context.ingress = verdict.ingress;
+      context.ingress_source = model::VerdictSource::kComputed;
+    }
+  }
+  if (!hits_.empty()) take_hits(context);
+  // What egress denies never came to the destination, unless that saw it itself.
   if (context.report_source && context.egress.action == model::Action::kDeny) context.report_dest = false;
+}
+
+policy::Verdict Collector::evaluate_backends(const Context& context, const model::ConnectionUpdate& update) {
+  backends_.clear();
+  ledger_.backends(context.original_dest, context.original_dest_port, context.tuple.protocol, update.start_ns,
+                   backends_);
+  policy::Verdict common;
+  for (std::size_t i = 0; i < backends_.size(); ++i) {
+    Context one = context;
+    one.dest = backends_[i].endpoint != nullptr ? backends_[i].endpoint : context.dest;
+    one.tuple.dest = backends_[i].ip;
+    one.tuple.dest_port = backends_[i].port;
+    const policy::Verdict verdict = evaluate(one);
+    if (i == 0) common = verdict;
+    if (verdict.egress.enforced != common.egress.enforced) return {};
+  }
+  return common;
+}
+
+bool Collector::take_hits(Context& context) {
+  bool moved = false;
+  if (context.report_source) moved |= take_hits(context.tuple, true, context.egress, context.egress_source);
+  if (context.dest_is_ours) moved |= take_hits(context.tuple, false, context.ingress, context.ingress_source);
+  return moved;
+}
+
+bool Collector::take_hits(const model::Tuple& tuple, bool egress, policy::SideVerdict& side,
+                          model::VerdictSource& source) {
+  const HitTable::Path path = hits_.take(tuple, egress);
+  if (path.empty()) return false;
+  ++stats_.dataplane_verdicts;
+  const model::PolicyHit& last = path.back();
+  const policy::SideVerdict before = side;
+  source = model::VerdictSource::kDataplane;
+  side.managed = true;
+  side.action = last.action;
+  // A tier's end does not say whose policies apply, and rules that passed on may not be logged: where evaluation comes
+  // to the same end, its trace says more.
+  const auto agrees = [&](const model::PolicyTrace* trace) {
+    if (trace == nullptr || trace->verdict != last.action || trace->entries.empty()) return false;
+    const std::string& entry = trace->entries.back();
+    const std::string_view text = std::string_view(entry).substr(entry.find('|') + 1);
+    if (last.kind != model::HitKind::kTierEnd) return text == policy::hit_text(last, options_.trace_names);
+    return text.starts_with(last.id + "|") && text.ends_with("|-1");
+  };
+  if (agrees(before.enforced)) return false;
+  if (before.managed && before.action != last.action) ++stats_.verdict_mismatches;
+  if (engine_ != nullptr && agrees(side.pending)) {
+    side.enforced = side.pending;
+    return before.enforced != side.enforced;
+  }
+  model::PolicyTrace trace;
+  for (const model::PolicyHit& hit : path) {
+    trace.entries.push_back(std::to_string(trace.entries.size()) + "|" + policy::hit_text(hit, options_.trace_names));
+  }
+  trace.verdict = last.action;
+  side.enforced = traces_.intern(std::move(trace));
+  if (side.pending == nullptr) side.pending = side.enforced;
+  return before.enforced != side.enforced;
+}
+
+policy::Verdict Collector::evaluate(const Context& context) const {
+  const model::Tuple& tuple = context.tuple;
+  return engine_->evaluate({.source = context.source,
+                            .dest = context.dest,
+                            .source_ip = tuple.source,
+                            .dest_ip = tuple.dest,
+                            .protocol = tuple.protocol,
+                            .source_port = tuple.source_port,
+                            .dest_port = tuple.dest_port});
 }
 
 bool Collector::identity_moved(const Context& context, const model::ConnectionUpdate& update) const {
@@ -91,8 +253,11 @@ bool Collector::identity_moved(const Context& context, const model::ConnectionUp
     // Never from a known endpoint to none: the last packets of a pod that is gone are still its own.
     return now != nullptr && now != &was;
   };
-  return options_.cluster_known &&
-         (moved(update.tuple.source, *context.source) || moved(update.tuple.dest, *context.dest));
+  // Of the end at whose interface it is seen we know the owner for good.
+  const bool source_known = update.observed_at == model::ObservedAt::kSource;
+  const bool dest_known = update.observed_at == model::ObservedAt::kDest;
+  return options_.cluster_known && ((!source_known && moved(context.tuple.source, *context.source)) ||
+                                    (!dest_known && moved(context.tuple.dest, *context.dest)));
 }
 
 void Collector::report(Context& context, const model::ConnectionUpdate& update) {
@@ -106,18 +271,17 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     stats_.not_local_bytes += delta.bytes_forward + delta.bytes_reverse;
   } else if (news) {
     model::ReportedFlow flow;
-    flow.tuple = update.tuple;
+    flow.tuple = context.tuple;
     flow.source = context.source;
     flow.dest = context.dest;
     flow.service = context.service;
-    flow.verdict_source = context.verdict_source;
     flow.starts = !context.started;
     flow.ends = ends;
     flow.trailing = context.ended;
     if (outcome_known) flow.outcome = update.outcome;
     context.outcome_reported |= outcome_known;
     flow.tcp = update.tcp;
-    flow.nat_port = update.nat_port;
+    flow.nat_port = update.nat_port != 0 ? update.nat_port : context.nat_port;
     if (const auto found = original_sources_.find(update.slot); found != original_sources_.end()) {
       flow.original_source_ips = reported_sources_.emplace_back(std::move(found->second));
       original_sources_.erase(found);
@@ -137,6 +301,7 @@ void Collector::report_side(const Context& context, const model::ReportedFlow& c
   const policy::SideVerdict& side = egress ? context.egress : context.ingress;
   flow.reporter = reporter;
   flow.action = side.action;
+  flow.verdict_source = egress ? context.egress_source : context.ingress_source;
   flow.enforced = side.enforced;
   flow.pending = side.pending;
   flow.packets_out = egress ? delta.packets_forward : delta.packets_reverse;

@@ -9,7 +9,10 @@
 
 #include "cluster/ledger.h"
 #include "collect/domain_cache.h"
+#include "collect/hit_table.h"
+#include "collect/nat_table.h"
 #include "model/connection.h"
+#include "model/conntrack.h"
 #include "model/dns.h"
 #include "model/http.h"
 #include "model/reported_flow.h"
@@ -22,6 +25,8 @@ struct CollectorOptions {
   bool cluster_known = false;
   bool include_services = true;
   DomainCache::Options domains;
+  /// Of traces that are made of rule hits; as EngineOptions says.
+  policy::TraceNames trace_names = policy::TraceNames::kDocumented;
 };
 
 struct CollectorStats {
@@ -33,24 +38,49 @@ struct CollectorStats {
   std::uint64_t denied_connections = 0;
   /// A connection that was reported under one identity and went on under another (a pod's address reused).
   std::uint64_t identity_moves = 0;
+  /// Flows ended and started anew because a changed policy would deny what it allowed, or the reverse (pending trace).
+  std::uint64_t pending_moves = 0;
+  /// Verdicts that the data plane told us, and of them those that policy evaluation sees otherwise.
+  std::uint64_t dataplane_verdicts = 0, verdict_mismatches = 0;
+  /// Flows ended and started anew because the data plane came to another verdict, or by another rule.
+  std::uint64_t verdict_moves = 0;
 };
 
 /// The connection cache: joins each connection with its endpoints, service, domains and policy traces, decides which
 /// side reports it, and says when it starts and ends under a key.
 ///
+/// A source that sees both ends in one view gives up to two reports a connection, and a denied egress gives no ingress
+/// report. A source at the pods' interfaces (ObservedAt) gives each end's own connection, which that end alone reports.
+///
 /// In:      ConnectionUpdates of one source in their order; DNS and HTTP transactions as they complete.
-/// Out:     ReportedFlows, none to two an update (egress side, ingress side). A denied egress gives no ingress report.
+/// Out:     ReportedFlows, none to two an update (egress side, ingress side).
 /// Bounds:  one Context (about 100 B) per open connection of the source.
 /// Threads: one. The ledger and the engine outlive the collector.
 class Collector {
  public:
-  /// `engine` may be null: no policies are known.
-  Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine);
+  /// `engine` may be null: no policies are known. `traces` takes those that rule hits make; it outlives all reports.
+  Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine,
+            policy::TraceStore& traces);
 
   void add(const model::ConnectionUpdate& update);
   /// The reports since the last call; valid until the next add(). The caller hands them on at once.
   std::span<const model::ReportedFlow> reports() const { return reports_; }
   void clear_reports();
+
+  /// Policies or pods changed: the next verdicts are the new engine's, and each open connection gets its pending trace
+  /// from it. What was enforced stays: a data plane decides a connection's first packet. Flows whose pending trace
+  /// gains or loses a deny end, and start anew with their next traffic (reports()). The old engine may go; its traces
+  /// must stay (EngineOptions::trace_store).
+  void set_engine(policy::Engine* engine);
+
+  /// What a rule of the data plane decided: it goes before what we evaluate. A hit that comes after its connection was
+  /// reported ends the flow and starts it anew, if the verdict or the rule is another.
+  void on_hit(const model::PolicyHit& hit);
+  /// The connection tracker's view of a connection, for its address translation.
+  void on_conntrack(const model::ConntrackEvent& event) { nat_.learn(event); }
+  /// Forgets hits whose connection never came, and translations of connections that are gone.
+  void advance(std::int64_t now_ns);
+  const HitTable& hits() const { return hits_; }
 
   void on_dns(const model::DnsTransaction& transaction) { domains_.learn(transaction); }
   /// Remembers the client's address behind the proxy until the connection's next report.
@@ -62,18 +92,38 @@ class Collector {
  private:
   /// What is known of an open connection; fixed from its first report on, unless its identity moves.
   struct Context {
+    /// After DNAT.
+    model::Tuple tuple;
+    /// What the client addressed, and its port after SNAT (0: none).
+    IpAddress original_dest;
+    std::uint16_t original_dest_port = 0, nat_port = 0;
     const model::Endpoint* source = nullptr;
     const model::Endpoint* dest = nullptr;
     const model::ServiceRef* service = nullptr;
     policy::SideVerdict egress, ingress;
     std::span<const std::string_view> domains;
-    model::VerdictSource verdict_source = model::VerdictSource::kObserved;
+    model::VerdictSource egress_source = model::VerdictSource::kObserved;
+    model::VerdictSource ingress_source = model::VerdictSource::kObserved;
+    /// The destination is local, and would report if the source's egress policy let it.
+    bool dest_is_ours = false;
     bool report_source = false, report_dest = false;
+    /// The source has not given its slot back yet.
+    bool open = false;
     bool started = false, ended = false, outcome_reported = false;
   };
 
   void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
+  /// What one end's interface saw, as the whole connection has it.
+  void translate(Context& context, const model::ConnectionUpdate& update) const;
+  void find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const;
   void judge(Context& context, const model::ConnectionUpdate& update);
+  policy::Verdict evaluate(const Context& context) const;
+  policy::Verdict evaluate_backends(const Context& context, const model::ConnectionUpdate& update);
+  /// Takes the verdicts that the data plane told since the last call. True if one is not what the context says.
+  bool take_hits(Context& context);
+  bool take_hits(const model::Tuple& tuple, bool egress, policy::SideVerdict& side, model::VerdictSource& source);
+  /// Reports the flow's end under what it was; its next report starts it anew.
+  void end_flow(Context& context, model::ConnectionSlot slot);
   bool identity_moved(const Context& context, const model::ConnectionUpdate& update) const;
   void report(Context& context, const model::ConnectionUpdate& update);
   void report_side(const Context& context, const model::ReportedFlow& flow, model::Reporter reporter,
@@ -82,10 +132,14 @@ class Collector {
   CollectorOptions options_;
   const cluster::Ledger& ledger_;
   policy::Engine* engine_;
+  policy::TraceStore& traces_;
   DomainCache domains_;
+  HitTable hits_;
+  NatTable nat_;
   std::vector<Context> contexts_;
   absl::flat_hash_map<model::ConnectionSlot, std::vector<IpAddress>> original_sources_;
   std::vector<model::ReportedFlow> reports_;
+  std::vector<cluster::Ledger::Backend> backends_;
   /// Owns the addresses that the current reports' spans show.
   std::vector<std::vector<IpAddress>> reported_sources_;
   CollectorStats stats_;

@@ -75,7 +75,8 @@ class CollectorTest : public ::testing::Test {
     engine_ = policy::Engine::create({}, inputs).value();
     CollectorOptions collector_options;
     collector_options.cluster_known = cluster_known;
-    collector_ = std::make_unique<Collector>(collector_options, *ledger_, cluster_known ? engine_.get() : nullptr);
+    collector_ =
+        std::make_unique<Collector>(collector_options, *ledger_, cluster_known ? engine_.get() : nullptr, traces_);
   }
 
   static model::ConnectionUpdate update(const char* source, const char* dest, std::uint16_t port) {
@@ -96,6 +97,7 @@ class CollectorTest : public ::testing::Test {
   }
 
   std::unique_ptr<cluster::Ledger> ledger_;
+  policy::TraceStore traces_;
   std::unique_ptr<policy::Engine> engine_;
   std::unique_ptr<Collector> collector_;
 };

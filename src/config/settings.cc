@@ -4,50 +4,76 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/ip.h"
+#include "base/socket_address.h"
 #include "base/text.h"
+#include "config/internal/bounds_text.h"
 
 namespace weir::config {
 namespace {
-
-const OptionRow* find_row(std::string_view key) {
-  for (const OptionRow& row : option_table()) {
-    if (row.key == key) return &row;
-  }
-  return nullptr;
-}
-
-std::string number_text(double value) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::fixed).ptr};
-}
-
-std::string seconds_text(double seconds) {
-  return format_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9)));
-}
 
 Error bad_value(const OptionRow& row, std::string_view text, const std::string& want) {
   return invalid_argument(std::string(row.key) + ": '" + std::string(text.substr(0, 60)) + "' is not " + want);
 }
 
-Status check_item(const OptionRow& row, const std::string& item) {
-  if (row.item == "cidr" && !IpPrefix::parse(item).ok()) return bad_value(row, item, "a CIDR block");
-  if (row.item == "port") {
-    unsigned port = 0;
-    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), port);
-    if (error != std::errc() || end != item.data() + item.size() || port == 0 || port > 65535) {
-      return bad_value(row, item, "a port number");
-    }
+bool is_number_up_to(const std::string& text, unsigned min, unsigned max) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() && number >= min && number <= max;
+}
+
+bool is_word(std::string_view choices, std::string_view text) {
+  while (!choices.empty()) {
+    const std::size_t bar = std::min(choices.find('|'), choices.size());
+    if (choices.substr(0, bar) == text) return true;
+    choices.remove_prefix(std::min(bar + 1, choices.size()));
+  }
+  return false;
+}
+
+bool has_controls(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
+/// Agents without TLS and tokens listen to their own node only.
+Status check_address(const OptionRow& row, const std::string& text) {
+  if (text == "off") return {};
+  const Result<SocketAddress> address = SocketAddress::parse(text);
+  if (!address.ok()) return invalid_argument(std::string(row.key) + ": " + address.error().message + ", or off");
+  if (!address.value().is_loopback()) return bad_value(row, text, "a loopback address (127.0.0.1 or [::1])");
+  return {};
+}
+
+/// Text, or one item of a list.
+Status check_text(const OptionRow& row, const std::string& text) {
+  const std::string_view kind = row.item;
+  if (has_controls(text)) return bad_value(row, "?", "text without control characters");
+  if (kind == "cidr" && !IpPrefix::parse(text).ok()) return bad_value(row, text, "a CIDR block");
+  if (kind == "port" && !is_number_up_to(text, 1, 65535)) return bad_value(row, text, "a port number");
+  if (kind == "group" && !is_number_up_to(text, 0, 65535)) return bad_value(row, text, "a group from 0 to 65535");
+  if (kind == "address") return check_address(row, text);
+  if (kind == "directory" && !text.starts_with('/')) return bad_value(row, text, "an absolute path");
+  if (kind == "wildcard" && (text.empty() || text.find('/') != std::string::npos || text.size() > 60)) {
+    return bad_value(row, text, "the name of an interface");
+  }
+  if (!row.choices.empty() && !is_word(row.choices, text)) {
+    return bad_value(row, text, "one of " + std::string(row.choices));
   }
   return {};
 }
 
 Status assign_list(const OptionRow& row, std::vector<std::string>& out, std::vector<std::string> items) {
-  for (const std::string& item : items) TRY(check_item(row, item));
+  for (const std::string& item : items) TRY(check_text(row, item));
+  const auto count = static_cast<double>(items.size());
+  if (count < row.min) return invalid_argument(std::string(row.key) + ": a value is missing");
+  if (row.max > 0 && count > row.max) {
+    return invalid_argument(std::string(row.key) + ": " + number_text(count) + " values, at most " +
+                            number_text(row.max) + " are possible");
+  }
   out = std::move(items);
   return {};
 }
@@ -58,10 +84,7 @@ std::vector<std::string> split_list(const OptionRow& row, std::string_view text)
   std::vector<std::string> items;
   while (!text.empty()) {
     const std::size_t comma = std::min(text.find(','), text.size());
-    std::string_view item = text.substr(0, comma);
-    while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
-    while (!item.empty() && item.back() == ' ') item.remove_suffix(1);
-    items.emplace_back(item);
+    items.emplace_back(trim(text.substr(0, comma)));
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
   return items;
@@ -97,16 +120,10 @@ struct Assign {
     return {};
   }
   Status operator()(std::string Settings::*member) const {
-    std::string_view rest = row.choices;
-    while (!rest.empty()) {
-      const std::size_t bar = std::min(rest.find('|'), rest.size());
-      if (rest.substr(0, bar) == text) {
-        settings.*member = std::string(text);
-        return {};
-      }
-      rest.remove_prefix(std::min(bar + 1, rest.size()));
-    }
-    return bad_value(row, text, "one of " + std::string(row.choices));
+    std::string value(text);
+    TRY(check_text(row, value));
+    settings.*member = std::move(value);
+    return {};
   }
   Status operator()(std::vector<std::string> Settings::*member) const {
     return assign_list(row, settings.*member, split_list(row, text));
@@ -128,70 +145,50 @@ Status assign_yaml(Settings& settings, const OptionRow& row, const YAML::Node& v
   return set_option(settings, row.key, value.Scalar());
 }
 
-Status load_yaml(Settings& settings, const std::string& path, const std::string& text) {
+Status load_yaml(Settings& settings, const std::string& name, const std::string& text, Origins* origins) {
   const YAML::Node root = YAML::Load(text);
   if (root.IsNull()) return {};
-  if (!root.IsMap()) return invalid_argument(path + ": a mapping of option names to values is wanted");
+  if (!root.IsMap()) return invalid_argument(name + ": a mapping of option names to values is wanted");
+  Origins seen;
   for (const auto& entry : root) {
-    const std::string where = path + ":" + std::to_string(entry.first.Mark().line + 1) + ": ";
+    const std::string where = name + ":" + std::to_string(entry.first.Mark().line + 1);
     const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
-    const OptionRow* row = find_row(key);
-    if (row == nullptr) return invalid_argument(where + "unknown option '" + key + "'");
+    const OptionRow* row = find_option(key);
+    if (row == nullptr) return invalid_argument(where + ": unknown option '" + key.substr(0, 60) + "'");
+    if (!seen.emplace(key, where).second) return invalid_argument(where + ": " + key + " is set twice");
     const Status status = assign_yaml(settings, *row, entry.second);
-    if (!status.ok()) return invalid_argument(where + status.error().message);
+    if (!status.ok()) return invalid_argument(where + ": " + status.error().message);
+  }
+  if (origins != nullptr) {
+    for (auto& [key, where] : seen) (*origins)[key] = where;
   }
   return {};
-}
-
-struct DefaultText {
-  const Settings& settings;
-  std::string operator()(bool Settings::*member) const { return settings.*member ? "true" : "false"; }
-  std::string operator()(std::int64_t Settings::*member) const { return std::to_string(settings.*member); }
-  std::string operator()(std::chrono::nanoseconds Settings::*member) const { return format_duration(settings.*member); }
-  std::string operator()(std::string Settings::*member) const { return settings.*member; }
-  std::string operator()(std::vector<std::string> Settings::*member) const {
-    std::string text;
-    for (const std::string& item : settings.*member) text.append(text.empty() ? "" : ", ").append(item);
-    return text.empty() ? "none" : text;
-  }
-};
-
-std::string range_text(const OptionRow& row) {
-  if (std::holds_alternative<bool Settings::*>(row.member)) return "true, false";
-  if (std::holds_alternative<std::int64_t Settings::*>(row.member)) {
-    return number_text(row.min) + " to " + number_text(row.max);
-  }
-  if (std::holds_alternative<std::chrono::nanoseconds Settings::*>(row.member)) {
-    return seconds_text(row.min) + " to " + seconds_text(row.max);
-  }
-  if (!row.choices.empty()) {
-    std::string text(row.choices);
-    std::replace(text.begin(), text.end(), '|', ',');
-    return text;
-  }
-  return "list of " + std::string(row.item) + "s";
 }
 
 }  // namespace
 
 Status set_option(Settings& settings, std::string_view key, std::string_view text) {
-  const OptionRow* row = find_row(key);
+  const OptionRow* row = find_option(key);
   if (row == nullptr) return invalid_argument("unknown option '" + std::string(key.substr(0, 60)) + "'");
   return std::visit(Assign{settings, *row, text}, row->member);
 }
 
-Status load_settings_file(Settings& settings, const std::string& path) {
+Status load_settings_file(Settings& settings, const std::string& path, Origins* origins) {
   TRY_ASSIGN(const FileBytes file, FileBytes::open(path));
+  return load_settings_text(settings, path, file.text(), origins);
+}
+
+Status load_settings_text(Settings& settings, const std::string& name, std::string_view text, Origins* origins) {
   constexpr std::size_t kMaxBytes = 1 << 20;
-  if (file.text().size() > kMaxBytes) return invalid_argument(path + ": a configuration file of over 1 MiB");
+  if (text.size() > kMaxBytes) return invalid_argument(name + ": a configuration file of over 1 MiB");
   try {
-    return load_yaml(settings, path, std::string(file.text()));
+    return load_yaml(settings, name, std::string(text), origins);
   } catch (const YAML::Exception& error) {
-    return invalid_argument(path + ":" + std::to_string(error.mark.line + 1) + ": " + error.msg);
+    return invalid_argument(name + ":" + std::to_string(error.mark.line + 1) + ": " + error.msg);
   }
 }
 
-Status apply_environment(Settings& settings, const char* const* environment) {
+Status apply_environment(Settings& settings, const char* const* environment, Origins* origins) {
   for (; environment != nullptr && *environment != nullptr; ++environment) {
     std::string_view entry = *environment;
     if (!entry.starts_with("WEIR_")) continue;
@@ -199,33 +196,28 @@ Status apply_environment(Settings& settings, const char* const* environment) {
     if (equals == std::string_view::npos) continue;
     std::string key(entry.substr(5, equals - 5));
     std::transform(key.begin(), key.end(), key.begin(), lower_ascii);
-    if (find_row(key) == nullptr) continue;
+    if (find_option(key) == nullptr) continue;
+    const std::string where = "environment " + std::string(entry.substr(0, equals));
     const Status status = set_option(settings, key, entry.substr(equals + 1));
-    if (!status.ok())
-      return invalid_argument("environment " + std::string(entry.substr(0, equals)) + ": " + status.error().message);
+    if (!status.ok()) return invalid_argument(where + ": " + status.error().message);
+    if (origins != nullptr) (*origins)[key] = where;
   }
   return {};
 }
 
-std::string configuration_markdown() {
-  std::string text =
-      "# Configuration\n\n"
-      "An option is set, later ones winning, by its default, a YAML file (`--config FILE`, a flat mapping of keys to\n"
-      "values), the environment (`WEIR_` and the key in capitals) or `--set KEY=VALUE`. Durations are written `300s`,\n"
-      "`5m`, `1h30m`. This page is made from the option table in `src/config/option_table.cc`.\n";
-  const Settings defaults;
-  std::string_view section;
-  for (const OptionRow& row : option_table()) {
-    if (row.section != section) {
-      section = row.section;
-      text += "\n## " + std::string(section) +
-              "\n\n| key | default | values | meaning | Felix name |\n|---|---|---|---|---|\n";
-    }
-    text += "| `" + std::string(row.key) + "` | " + std::visit(DefaultText{defaults}, row.member) + " | " +
-            range_text(row) + " | " + std::string(row.doc) + " | " +
-            (row.felix.empty() ? "" : "`" + std::string(row.felix) + "`") + " |\n";
+Status validate_for_agent(const Settings& settings) {
+  const std::vector<std::string>& sources = settings.sources;
+  if (sources.size() > 1 && std::find(sources.begin(), sources.end(), "auto") != sources.end()) {
+    return invalid_argument("sources: auto stands alone, or the sources are named");
   }
-  return text;
+  if (settings.flush_interval < std::chrono::seconds(1)) {
+    return invalid_argument("flush_interval: an agent wants a window of at least 1s");
+  }
+  if (settings.drain_interval > settings.flush_interval) {
+    return invalid_argument("drain_interval: " + format_duration(settings.drain_interval) +
+                            " is longer than flush_interval, " + format_duration(settings.flush_interval));
+  }
+  return {};
 }
 
 }  // namespace weir::config

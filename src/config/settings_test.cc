@@ -42,6 +42,17 @@ TEST(Settings, ABadValueIsOneErrorThatNamesKeyValueAndBounds) {
       {"trace_names", "short", "trace_names: 'short' is not one of documented|kind"},
       {"private_networks", "10.0.0.0/8,ten", "private_networks: 'ten' is not a CIDR block"},
       {"vxlan_ports", "0", "vxlan_ports: '0' is not a port number"},
+      {"vxlan_ports", "1,2,3", "vxlan_ports: 3 values, at most 2 are possible"},
+      {"sources", "ebpf, pcap", "sources: 'pcap' is not one of auto|ebpf|conntrack|afpacket"},
+      {"sources", "", "sources: a value is missing"},
+      {"nflog_groups", "65536", "nflog_groups: '65536' is not a group from 0 to 65535"},
+      {"interfaces", "a/b", "interfaces: 'a/b' is not the name of an interface"},
+      {"log_directory", "logs", "log_directory: 'logs' is not an absolute path"},
+      {"node_name", "a\nb", "node_name: '?' is not text without control characters"},
+      {"metrics_address", "0.0.0.0:9081",
+       "metrics_address: '0.0.0.0:9081' is not a loopback address (127.0.0.1 or [::1])"},
+      {"metrics_address", "9081",
+       "metrics_address: '9081' is not ADDRESS:PORT (such as 127.0.0.1:9081 or [::1]:9081), or off"},
       {"colour", "blue", "unknown option 'colour'"},
   };
   for (const auto& c : cases) {
@@ -50,6 +61,60 @@ TEST(Settings, ABadValueIsOneErrorThatNamesKeyValueAndBounds) {
     ASSERT_FALSE(status.ok()) << c.key;
     EXPECT_EQ(status.error().message, c.want);
   }
+}
+
+TEST(Settings, AnAgentWantsWhatOneOptionAloneCannotTell) {
+  const struct {
+    const char *key, *text, *want;
+  } cases[] = {
+      {"sources", "auto,ebpf", "sources: auto stands alone, or the sources are named"},
+      {"flush_interval", "0", "flush_interval: an agent wants a window of at least 1s"},
+      {"drain_interval", "60s", "drain_interval: 1m is longer than flush_interval, 15s"},
+  };
+  for (const auto& c : cases) {
+    Settings settings;
+    settings.flush_interval = std::chrono::seconds(15);
+    EXPECT_TRUE(validate_for_agent(settings).ok());
+    ASSERT_TRUE(set_option(settings, c.key, c.text).ok()) << c.key;
+    const Status status = validate_for_agent(settings);
+    ASSERT_FALSE(status.ok()) << c.key;
+    EXPECT_EQ(status.error().message, c.want);
+  }
+}
+
+TEST(Settings, WrittenAsYamlTheyAreReadBackEqual) {
+  Settings settings;
+  settings.exclude = {"port IN {53, 80}", "label = \"a: b\" # c", "-", ""};
+  settings.node_name = "node \"1\": \xC3\xA4 # x";
+  settings.sources = {"ebpf", "conntrack"};
+  settings.metrics_address = "off";
+  settings.timeout_udp = std::chrono::milliseconds(1500);
+  settings.vxlan_ports = {"8472"};
+  settings.dns_log = false;
+  Settings back;
+  const Status status = load_settings_text(back, "text", settings_yaml(settings, {}));
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(settings_yaml(back, {}), settings_yaml(settings, {}));
+  EXPECT_TRUE(changed_options(settings, back).empty());
+}
+
+TEST(Settings, ChangesAndWhereValuesCameFromAreTold) {
+  Settings before, after;
+  Origins origins;
+  ASSERT_TRUE(load_settings_text(after, "weir.yaml", "# x\nflush_interval: 15s\nsources: [ebpf]\n", &origins).ok());
+  const char* environment[] = {"WEIR_SOURCES=conntrack", nullptr};
+  ASSERT_TRUE(apply_environment(after, environment, &origins).ok());
+  EXPECT_EQ(origins, (Origins{{"flush_interval", "weir.yaml:2"}, {"sources", "environment WEIR_SOURCES"}}));
+  const auto changed = changed_options(before, after);
+  ASSERT_EQ(changed.size(), 2u);
+  EXPECT_EQ(changed[0]->key, "flush_interval");
+  EXPECT_EQ(changed[0]->reload, Reload::kReload);
+  EXPECT_EQ(changed[1]->key, "sources");
+  EXPECT_EQ(changed[1]->reload, Reload::kRestart);
+  const std::string yaml = settings_yaml(after, origins);
+  EXPECT_NE(yaml.find("\nflush_interval: 15s  # weir.yaml:2\n"), std::string::npos);
+  EXPECT_NE(yaml.find("\nsources: [conntrack]  # environment WEIR_SOURCES\n"), std::string::npos);
+  EXPECT_NE(yaml.find("\ninclude_labels: true  # default\n"), std::string::npos);
 }
 
 TEST(Settings, DefaultsAreWithinTheirBounds) {
@@ -64,6 +129,12 @@ TEST(Settings, DefaultsAreWithinTheirBounds) {
     if (const auto* text = std::get_if<std::string Settings::*>(&row.member)) {
       Settings settings;
       EXPECT_TRUE(set_option(settings, row.key, defaults.*(*text)).ok()) << row.key;
+    }
+    if (const auto* list = std::get_if<std::vector<std::string> Settings::*>(&row.member)) {
+      std::string text;
+      for (const std::string& item : defaults.*(*list)) text += (text.empty() ? "" : ",") + item;
+      Settings settings;
+      EXPECT_TRUE(text.empty() || set_option(settings, row.key, text).ok()) << row.key;
     }
   }
 }
@@ -98,6 +169,7 @@ TEST_F(SettingsFile, ErrorsNameFileLineAndKey) {
       {"flush_interval: [1]\n", ":1: flush_interval: one value is wanted, not a list"},
       {"- a\n", ": a mapping of option names to values is wanted"},
       {"a: [\n", ":2: "},
+      {"dns_log: true\ndns_log: false\n", ":2: dns_log is set twice"},
   };
   for (const auto& c : cases) {
     Settings settings;

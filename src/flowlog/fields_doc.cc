@@ -2,6 +2,7 @@
 
 #include <tuple>
 
+#include "model/agent_window.h"
 #include "model/dns_record.h"
 #include "model/fields.h"
 #include "model/l7_record.h"
@@ -70,6 +71,7 @@ std::string fields_markdown() {
   });
   append_table(page, "dns.log", "dns_record.h", model::kDnsFields);
   append_table(page, "l7.log", "l7_record.h", model::kL7Fields);
+  append_table(page, "agent.log", "agent_window.h", model::kAgentFields);
   return page;
 }
 

@@ -57,6 +57,8 @@ class DnsInspector {
   explicit DnsInspector(DnsInspectorOptions options = {});
   ~DnsInspector();
 
+  static bool is_dns_port(std::uint16_t port) { return port == 53 || port == 5353 || port == 5355; }
+
   /// Whether on_packet wants the packet: the caller's cheap filter.
   static bool wants(const packet::DecodedPacket& packet) {
     const model::Tuple& tuple = packet.tuple;
@@ -110,7 +112,6 @@ class DnsInspector {
   struct TcpConnection;
   struct TcpSink;
 
-  static bool is_dns_port(std::uint16_t port) { return port == 53 || port == 5353 || port == 5355; }
   void on_tcp(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward);
   void on_message(std::span<const std::uint8_t> bytes, const model::Tuple& tuple, std::int64_t time_ns);
   void on_query(const Key& key, std::int64_t time_ns);

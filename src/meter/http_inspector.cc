@@ -73,7 +73,12 @@ struct HttpInspector::Events final : packet::HttpEvents {
 
   model::HttpTransaction blank(bool from_client) const {
     model::HttpTransaction transaction;
-    transaction.tuple = (direction == 0) == from_client ? connection.tuple : turned(connection.tuple);
+    const bool as_connected = (direction == 0) == from_client;
+    transaction.tuple = as_connected ? connection.tuple : turned(connection.tuple);
+    if (connection.at_interface) {
+      const bool client_side = connection.source_is_pod == as_connected;
+      transaction.observed_at = client_side ? model::ObservedAt::kSource : model::ObservedAt::kDest;
+    }
     transaction.slot = slot;
     return transaction;
   }
@@ -173,7 +178,10 @@ HttpInspector::Connection* HttpInspector::find_or_open(const packet::DecodedPack
   // The slot may have been given to another connection before we heard of the first one's end.
   on_connection_end(slot);
   Connection* opened = open(slot);
-  if (opened != nullptr) opened->tuple = forward ? packet.tuple : turned(packet.tuple);
+  if (opened == nullptr) return nullptr;
+  opened->tuple = forward ? packet.tuple : turned(packet.tuple);
+  opened->at_interface = packet.zone != 0;
+  opened->source_is_pod = packet.from_pod == forward;
   return opened;
 }
 

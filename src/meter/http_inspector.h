@@ -62,6 +62,8 @@ class HttpInspector {
   struct Connection {
     /// Of direction 0, the one that was forward at first.
     model::Tuple tuple;
+    /// Seen at a pod's interface; that pod is the tuple's source.
+    bool at_interface = false, source_is_pod = false;
     TcpStream streams[2];
     std::uint32_t searched_segments = 0;
     bool dead = false;

@@ -29,8 +29,8 @@ std::int64_t bounded_time(std::int64_t time_ns) { return std::clamp<std::int64_t
 
 bool equals(const Entry& e, const ConnectionKey& k) {
   // One branch for all: they hold nearly always.
-  const std::uint64_t differ = (e.a_low ^ k.a_low) | (e.a_high ^ k.a_high) | (e.b_low ^ k.b_low) |
-                               (e.b_high ^ k.b_high) | (e.ports ^ k.ports) | (e.protocol ^ k.protocol);
+  const std::uint64_t differ =
+      (e.a_low ^ k.a_low) | (e.a_high ^ k.a_high) | (e.b_low ^ k.b_low) | (e.b_high ^ k.b_high) | (e.rest ^ k.rest);
   return differ == 0 && e.state != State::kFree;
 }
 
@@ -138,7 +138,7 @@ Result<std::unique_ptr<Meter>> Meter::create(MeterOptions options) {
 // --- Packets.
 
 void Meter::prepare(const DecodedPacket& packet, Pending& pending) const {
-  pending.key = make_key(packet.tuple, pending.from_a);
+  pending.key = make_key(packet.tuple, packet.zone, pending.from_a);
   // A host that pings itself: only the type tells requests from replies.
   if (packet.icmp_reply && is_icmp(packet.tuple.protocol) && packet.tuple.source == packet.tuple.dest)
     pending.from_a = !pending.from_a;
@@ -240,7 +240,7 @@ void Meter::add(Entry& e, ConnectionSlot slot, const DecodedPacket& packet, int 
 
 /// Follows the connection's protocol.
 void Meter::track(Entry& e, const DecodedPacket& packet, int end) {
-  if (e.protocol == model::kProtoTcp) {
+  if (protocol_of(e.rest) == model::kProtoTcp) {
     if (has_tcp_header(packet)) track_tcp(e, packet, end);
     return;
   }
@@ -253,7 +253,7 @@ void Meter::track(Entry& e, const DecodedPacket& packet, int end) {
 void Meter::on_icmp_error(const DecodedPacket& packet) {
   ++stats_.icmp_errors;
   bool from_a = false;
-  const ConnectionKey key = make_key(packet.quoted, from_a);
+  const ConnectionKey key = make_key(packet.quoted, packet.zone, from_a);
   const ConnectionSlot slot = find(key, hash_key(key, options_.hash_seed));
   if (slot == kNoSlot || timed_out(entries_[slot])) return;
   ++stats_.icmp_errors_matched;
@@ -285,14 +285,15 @@ ConnectionSlot Meter::open(const DecodedPacket& packet, const Pending& pending) 
   e.a_high = pending.key.a_high;
   e.b_low = pending.key.b_low;
   e.b_high = pending.key.b_high;
-  e.ports = pending.key.ports;
-  e.protocol = pending.key.protocol;
+  e.rest = pending.key.rest & ((std::uint64_t{1} << 56) - 1);
+  e.pod_is_b = packet.from_pod != pending.from_a;
   e.hash = pending.hash;
   e.state = first_state(packet);
   if (opened_by_sender(packet) != pending.from_a) set(e, kSourceIsB);
   if (expects_answer(packet)) set(e, kRequest);
-  if (e.protocol == model::kProtoTcp) set(e, kInspect);
+  if (packet.tuple.protocol == model::kProtoTcp) set(e, kInspect);
   e.start_ns = e.newest_ns = bounded_time(packet.time_ns);
+  if (e.state == State::kTcpMidstream && e.start_ns < options_.resume_until_ns) set(e, kResumed);
   e.active_ns = now_ns_;
   set(e, kLate);
   // A slot may have a note in the wheel from the connection before, for a later time.
@@ -334,7 +335,34 @@ void Meter::end(ConnectionSlot slot, End why) {
   lists_.push(released_, slot);
   --stats_.open;
   ++stats_.ended;
-  ++(why == End::kTimeout ? stats_.timed_out : why == End::kReplaced ? stats_.replaced : stats_.evicted);
+  switch (why) {
+    case End::kTimeout:
+      ++stats_.timed_out;
+      break;
+    case End::kReplaced:
+      ++stats_.replaced;
+      break;
+    case End::kEvicted:
+      ++stats_.evicted;
+      break;
+    case End::kInterfaceGone:
+      ++stats_.interface_gone;
+      break;
+  }
+}
+
+// --- Interfaces.
+
+void Meter::set_interface(std::uint16_t zone, std::int64_t since_ns) {
+  if (interface_since_ns_.size() <= zone) interface_since_ns_.resize(std::size_t{zone} + 1);
+  interface_since_ns_[zone] = since_ns;
+}
+
+void Meter::end_interface(std::uint16_t zone) {
+  for (ConnectionSlot slot = 0; slot < entries_.size(); ++slot) {
+    const Entry& e = entries_[slot];
+    if (zone_of(e.rest) == zone && e.state != State::kFree) end(slot, End::kInterfaceGone);
+  }
 }
 
 // --- Time.
@@ -368,22 +396,27 @@ void Meter::on_due(ConnectionSlot slot) {
 
 // --- Updates.
 
-void Meter::drain(Entry& e, ConnectionSlot slot, ConnectionUpdate& u) {
+void Meter::drain(Entry& e, ConnectionSlot slot, ConnectionUpdate& u) const {
   const int source = source_end(e), dest = 1 - source;
-  u.tuple = {address_of(e.a_high, e.a_low), address_of(e.b_high, e.b_low), static_cast<std::uint16_t>(e.ports >> 16),
-             static_cast<std::uint16_t>(e.ports), e.protocol};
+  u.tuple = {address_of(e.a_high, e.a_low), address_of(e.b_high, e.b_low), port_a(e.rest), port_b(e.rest),
+             protocol_of(e.rest)};
   if (source == 1) {
     std::swap(u.tuple.source, u.tuple.dest);
-    if (!is_icmp(e.protocol)) std::swap(u.tuple.source_port, u.tuple.dest_port);
+    if (!is_icmp(u.tuple.protocol)) std::swap(u.tuple.source_port, u.tuple.dest_port);
   }
   u.original_dest = u.tuple.dest;
   u.original_dest_port = u.tuple.dest_port;
   u.slot = slot;
   u.first = !has(e, kReported);
+  u.resumed = u.first && has(e, kResumed);
   u.closed = is_tcp_closed(e.state) && !has(e, kClosed);
   u.outcome = e.outcome;
   u.start_ns = e.start_ns;
   u.newest_ns = newest_ns(e);
+  if (const std::uint16_t zone = zone_of(e.rest); zone != 0) {
+    u.observed_at = e.pod_is_b == (source == 1) ? model::ObservedAt::kSource : model::ObservedAt::kDest;
+    if (zone < interface_since_ns_.size()) u.interface_since_ns = interface_since_ns_[zone];
+  }
   u.delta = {e.packets[source], e.packets[dest], e.bytes[source], e.bytes[dest]};
   u.tcp.smooth_rtt_us = e.smooth_us[0] + e.smooth_us[1];
   u.tcp.min_rtt_us = e.min_us[0] + e.min_us[1];

@@ -44,6 +44,9 @@ struct MeterOptions {
   Timeouts timeouts;
   /// An update goes out each time a connection's age passes a multiple of this, as if a window ended; 0: never.
   std::chrono::nanoseconds active_timeout{0};
+  /// A TCP connection whose first packet is older than this and no SYN is `resumed`: it is from before this run of the
+  /// agent, and an earlier run has counted its start. Nanoseconds since the Unix epoch; 0: none is.
+  std::int64_t resume_until_ns = 0;
   /// Of the table's hash: secret and random where outsiders choose addresses and ports; fixed where runs must be equal.
   std::uint64_t hash_seed = 0;
   Status validate() const;  // names every violated bound
@@ -51,9 +54,9 @@ struct MeterOptions {
 
 struct MeterStats {
   std::uint64_t packets = 0, bytes = 0;
-  /// started = ended + open. Ended: by timeout, by a new connection in its place, or evicted.
+  /// started = ended + open. Ended: by timeout, by a new connection in its place, evicted, or with its interface.
   std::uint64_t started = 0, ended = 0, open = 0;
-  std::uint64_t timed_out = 0, replaced = 0, evicted = 0;
+  std::uint64_t timed_out = 0, replaced = 0, evicted = 0, interface_gone = 0;
   std::uint64_t icmp_errors = 0;
   /// ICMP errors that quote a packet of an open connection.
   std::uint64_t icmp_errors_matched = 0;
@@ -87,6 +90,8 @@ struct PacketNotes {
 ///          a SYN begins a new connection. A connection whose timeout has passed never gets another packet: the check
 ///          is exact, against the newest time seen so far; its final update comes up to two seconds later.
 ///          Connections still open at the end of input stay open: flush() gives their last traffic without `last`.
+/// Zones:   packets of different zones (pods' interfaces) are of different connections, and an ICMP error is about one
+///          of its own zone. An update with a zone says at which end's interface it was seen; zone 0: kAnywhere.
 /// Slots:   a slot is given to another connection only after clear_updates(), so notes and updates of one process()
 ///          call name the same connections.
 /// Bounds:  MeterOptions::max_connections; no allocation a packet. Time that jumps back does not end anything; time far
@@ -102,6 +107,11 @@ class Meter {
 
   /// Counts the packets of one batch, at most kMaxBatch, all of one window. `notes` may be null.
   void process(std::span<const packet::DecodedPacket> batch, PacketNotes* notes = nullptr);
+  /// From now on updates of the zone's connections say that its interface came to be at `since_ns`, 0: not known.
+  void set_interface(std::uint16_t zone, std::int64_t since_ns);
+  /// The zone's interface is gone, and all its packets are processed: ends its connections, with final updates like
+  /// those of a timeout. Looks at every slot.
+  void end_interface(std::uint16_t zone);
   /// Ends what timed out by `now_ns`; process() does so too, by the time of its packets.
   void advance(std::int64_t now_ns);
   /// The connection's packets are no longer listed in PacketNotes::inspect.
@@ -125,7 +135,7 @@ class Meter {
   std::size_t used_bytes() const;
 
  private:
-  enum class End : std::uint8_t { kTimeout, kReplaced, kEvicted };
+  enum class End : std::uint8_t { kTimeout, kReplaced, kEvicted, kInterfaceGone };
   struct Pending {
     ConnectionKey key;
     std::uint32_t hash;
@@ -160,7 +170,7 @@ class Meter {
   void move_clock(std::int64_t time_ns);
   void on_due(model::ConnectionSlot slot);
   /// Moves what the connection counted since its last update into `update`.
-  static void drain(Entry& entry, model::ConnectionSlot slot, model::ConnectionUpdate& update);
+  void drain(Entry& entry, model::ConnectionSlot slot, model::ConnectionUpdate& update) const;
   void emit_interim(Entry& entry, model::ConnectionSlot slot);
 
   MeterOptions options_;
@@ -174,6 +184,8 @@ class Meter {
   SlotList touched_;
   /// Slots to give out, and those that wait for clear_updates().
   SlotList free_, released_;
+  /// By zone; zones beyond it have 0.
+  std::vector<std::int64_t> interface_since_ns_;
   std::vector<model::ConnectionUpdate> updates_, flushed_;
   MeterStats stats_;
 };

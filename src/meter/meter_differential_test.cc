@@ -50,6 +50,8 @@ class Traffic {
     DecodedPacket p = make_packet(now_, back ? reversed(t) : t, 20 + below(1500));
     if (below(20) == 0) p.time_ns -= static_cast<std::int64_t>(below(60)) * kSecond;
     p.icmp_reply = is_icmp(t.protocol) && t.dest_port >> 8 != 135 && back;
+    p.zone = static_cast<std::uint16_t>(below(3));
+    p.from_pod = below(2) == 0;
     if (t.protocol == 6 && below(50) != 0) add_tcp(p);
     return p;
   }
@@ -84,6 +86,7 @@ class Traffic {
 
 void expect_same(const MeterOracle::Conn& want, const Connection& got) {
   EXPECT_EQ(got.newest.tuple, want.tuple);
+  EXPECT_EQ(got.newest.observed_at, want.observed_at);
   EXPECT_EQ(got.newest.start_ns, want.start);
   EXPECT_EQ(got.newest.newest_ns, want.newest);
   EXPECT_EQ(got.total.packets_forward, want.packets[0]);

@@ -19,6 +19,7 @@ class MeterOracle {
   struct Conn {
     std::uint64_t id = 0;
     model::Tuple tuple;
+    model::ObservedAt observed_at = model::ObservedAt::kAnywhere;
     std::int64_t start = 0, newest = 0, active = 0;
     std::uint64_t packets[2] = {}, bytes[2] = {};  // [0]: from the source
     std::uint32_t retransmissions = 0, resets = 0;
@@ -35,7 +36,7 @@ class MeterOracle {
   /// The connection that the packet belongs to.
   std::uint64_t count(const packet::DecodedPacket& p) {
     now_ = std::max(now_, p.time_ns);
-    const auto key = key_of(p.tuple);
+    const auto key = key_of(p);
     auto found = open_.find(key);
     const std::uint8_t flags = p.tcp_flags;
     const bool bare_syn = (flags & packet::kTcpSyn) && !(flags & (packet::kTcpAck | packet::kTcpRst));
@@ -81,16 +82,17 @@ class MeterOracle {
 
  private:
   using End = std::pair<IpAddress, std::uint16_t>;
-  using Key = std::tuple<std::uint8_t, End, End>;
+  using Key = std::tuple<std::uint16_t, std::uint8_t, End, End>;
 
-  static Key key_of(const model::Tuple& t) {
+  static Key key_of(const packet::DecodedPacket& p) {
+    const model::Tuple& t = p.tuple;
     End a{t.source, t.source_port}, b{t.dest, t.dest_port};
     if (is_icmp(t.protocol)) {
       if (b.first < a.first) std::swap(a.first, b.first);
     } else if (b < a) {
       std::swap(a, b);
     }
-    return {t.protocol, a, b};
+    return {p.zone, t.protocol, a, b};
   }
 
   static bool from_source(const Conn& c, const packet::DecodedPacket& p) {
@@ -111,6 +113,8 @@ class MeterOracle {
       std::swap(c.tuple.source, c.tuple.dest);
       if (!icmp) std::swap(c.tuple.source_port, c.tuple.dest_port);
     }
+    if (p.zone != 0)
+      c.observed_at = from_source(c, p) == p.from_pod ? model::ObservedAt::kSource : model::ObservedAt::kDest;
     c.asks = tcp ? syn : !icmp || p.tuple.dest_port >> 8 == (p.tuple.protocol == model::kProtoIcmp ? 8 : 128);
     c.syn_sent = tcp && syn && !ack;
     c.syn_recv = tcp && syn && ack;

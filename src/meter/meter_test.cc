@@ -198,6 +198,144 @@ TEST(Meter, RefusalByIcmpIsReportedThoughTheConnectionHadNoTraffic) {
   EXPECT_EQ(metered.meter().stats().icmp_errors_matched, 1u);
 }
 
+/// As seen at the interface of a pod.
+DecodedPacket at(std::uint16_t zone, bool from_pod, DecodedPacket packet) {
+  packet.zone = zone;
+  packet.from_pod = from_pod;
+  return packet;
+}
+
+TEST(Meter, EachPodsInterfaceIsMeteredOnItsOwn) {
+  for (const Tuple& t : {kTcp, Tuple{kServer, kClient, 40000, 80, model::kProtoTcp}, kUdp, kPing}) {
+    SCOPED_TRACE(static_cast<int>(t.protocol));
+    MeteredConnections metered;
+    PacketNotes notes;
+    // A request from one pod to the other passes both interfaces, and is in a file too.
+    const DecodedPacket request = make_packet(0, t, 100);
+    DecodedPacket answer = make_packet(1, reversed(t), 70);
+    answer.icmp_reply = t.protocol == model::kProtoIcmp;
+    metered.process({at(1, true, request), at(9, false, request), request, at(9, true, answer), at(1, false, answer)},
+                    &notes);
+    EXPECT_EQ(metered.flush(), 3u);
+    EXPECT_EQ(notes.places[0].slot, notes.places[4].slot);
+    EXPECT_EQ(notes.places[1].slot, notes.places[3].slot);
+    const model::ObservedAt want[] = {model::ObservedAt::kSource, model::ObservedAt::kDest,
+                                      model::ObservedAt::kAnywhere};
+    for (std::size_t i = 0; i < 3; ++i) {
+      const model::ConnectionUpdate& u = metered.connections().at(i).newest;
+      EXPECT_EQ(u.tuple, t);
+      EXPECT_EQ(u.observed_at, want[i]);
+      EXPECT_EQ(u.delta.packets_forward + u.delta.packets_reverse, i == 2 ? 1u : 2u);
+    }
+  }
+}
+
+TEST(Meter, ThePodThatOpenedIsTheSource) {
+  const DecodedPacket syn = make_tcp(0, kTcp, kTcpSyn), syn_ack = make_tcp(0, reversed(kTcp), kSynAck);
+  const struct {
+    std::string name;
+    DecodedPacket first;
+    bool from_pod;
+    model::ObservedAt want;
+  } cases[] = {
+      {"SYN from the pod", syn, true, model::ObservedAt::kSource},
+      {"SYN to the pod", syn, false, model::ObservedAt::kDest},
+      {"SYN-ACK from the pod", syn_ack, true, model::ObservedAt::kDest},
+      {"SYN-ACK to the pod", syn_ack, false, model::ObservedAt::kSource},
+      {"mid-stream from its server's port", make_tcp(0, reversed(kTcp), kTcpAck), true, model::ObservedAt::kDest},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    MeteredConnections metered;
+    metered.process({at(3, c.from_pod, c.first)});
+    metered.flush();
+    EXPECT_EQ(metered.connections().at(0).newest.tuple, kTcp);
+    EXPECT_EQ(metered.connections().at(0).newest.observed_at, c.want);
+  }
+}
+
+TEST(Meter, UpdatesSaySinceWhenTheInterfaceIsThere) {
+  MeteredConnections metered;
+  metered.meter().set_interface(2, kEpoch - 5);
+  metered.meter().set_interface(65'535, kEpoch - 7);
+  metered.process({at(2, true, make_packet(0, kUdp)), at(1, true, make_packet(0, kUdp)), make_packet(0, kUdp),
+                   at(65'535, true, make_packet(0, kUdp))});
+  metered.flush();
+  const std::int64_t want[] = {kEpoch - 5, 0, 0, kEpoch - 7};
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(metered.connections().at(i).newest.interface_since_ns, want[i]);
+}
+
+TEST(Meter, AnIcmpErrorIsAboutItsOwnZone) {
+  DecodedPacket unreachable = make_packet(1, {kServer, kClient, 0, (3 << 8) | 3, model::kProtoIcmp});
+  unreachable.icmp_error = unreachable.icmp_unreachable = true;
+  unreachable.quoted = kUdp;
+  MeteredConnections metered;
+  metered.process({at(1, true, make_packet(0, kUdp)), at(2, false, make_packet(0, kUdp)), make_packet(0, kUdp),
+                   at(2, true, unreachable), at(7, true, unreachable)});
+  metered.flush();
+  EXPECT_EQ(metered.connections().at(0).newest.outcome, Outcome::kUnknown);
+  EXPECT_EQ(metered.connections().at(1).newest.outcome, Outcome::kRefused);
+  EXPECT_EQ(metered.connections().at(2).newest.outcome, Outcome::kUnknown);
+  EXPECT_EQ(metered.meter().stats().icmp_errors, 2u);
+  EXPECT_EQ(metered.meter().stats().icmp_errors_matched, 1u);
+}
+
+TEST(Meter, TheEndOfAnInterfaceEndsItsConnections) {
+  MeteredConnections metered;
+  metered.process({at(1, true, make_packet(0, kUdp)), at(2, false, make_packet(0, kUdp)), make_packet(0, kUdp),
+                   at(1, true, make_packet(0, kPing))});
+  metered.meter().end_interface(1);
+  metered.take_updates();
+  ASSERT_EQ(metered.connections().size(), 2u);
+  for (const Connection& c : metered.connections()) {
+    EXPECT_TRUE(c.ended);
+    EXPECT_EQ(c.newest.observed_at, model::ObservedAt::kSource);
+    EXPECT_EQ(c.newest.outcome, Outcome::kUnanswered);
+    EXPECT_EQ(c.total.packets_forward, 1u);
+  }
+  EXPECT_EQ(metered.meter().stats().interface_gone, 2u);
+  EXPECT_EQ(metered.meter().stats().started, metered.meter().stats().ended + metered.meter().stats().open);
+  EXPECT_EQ(metered.flush(), 2u);
+  metered.meter().end_interface(1);
+  EXPECT_EQ(metered.meter().updates().size(), 0u);
+}
+
+TEST(Meter, MidStreamTcpFromBeforeThisRunIsResumed) {
+  const struct {
+    std::string name;
+    DecodedPacket first;
+    bool want;
+  } cases[] = {
+      {"data", make_tcp(0, kTcp, kTcpAck, 1, 1, 10), true},
+      {"FIN", make_tcp(0, kTcp, kFinAck), true},
+      {"RST", make_tcp(0, kTcp, kTcpRst), true},
+      {"data just in time", make_tcp(kSecond - 1, kTcp, kTcpAck), true},
+      {"data too late", make_tcp(kSecond, kTcp, kTcpAck), false},
+      {"SYN", make_tcp(0, kTcp, kTcpSyn), false},
+      {"SYN-ACK", make_tcp(0, reversed(kTcp), kSynAck), false},
+      {"UDP", make_packet(0, kUdp), false},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    MeterOptions options;
+    options.resume_until_ns = kEpoch + kSecond;
+    MeteredConnections metered(options);
+    metered.process({c.first});
+    metered.flush();
+    EXPECT_EQ(metered.connections().at(0).newest.resumed, c.want);
+    DecodedPacket next = c.first;
+    next.time_ns += 1;
+    metered.process({next});
+    metered.flush();
+    EXPECT_EQ(metered.connections().at(0).updates, 2u);
+    EXPECT_FALSE(metered.connections().at(0).newest.resumed) << "only the first update says so";
+  }
+  MeteredConnections by_default;
+  by_default.process({cases[0].first});
+  by_default.flush();
+  EXPECT_FALSE(by_default.connections().at(0).newest.resumed);
+}
+
 TEST(Meter, OneUpdateSaysAllOfAConnectionThatLivesWithinAWindow) {
   MeteredConnections metered;
   metered.process({make_tcp(0, kTcp, kTcpSyn), make_tcp(1, reversed(kTcp), kTcpRst | kTcpAck)});

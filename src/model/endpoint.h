@@ -21,6 +21,7 @@ struct NamedPort {
   std::uint16_t port = 0;
   /// IP protocol number.
   std::uint8_t protocol = 6;
+  friend bool operator==(const NamedPort&, const NamedPort&) = default;
 };
 
 /// What aggregation level 2 leaves of an endpoint. Interned: equal groups have equal pointers.

@@ -14,6 +14,8 @@ struct HttpTransaction {
   /// Oriented client → server as HTTP has it, whoever opened the connection.
   Tuple tuple;
   ConnectionSlot slot = 0;
+  /// Of `tuple`: at the client's interface (kSource), at the server's (kDest).
+  ObservedAt observed_at = ObservedAt::kAnywhere;
   std::int64_t request_ns = 0;
   /// 0: no response seen.
   std::int64_t response_ns = 0;

@@ -21,6 +21,7 @@ struct LabelSet {
     return {};
   }
   bool has(std::string_view key) const { return find(key).data() != nullptr; }
+  friend bool operator==(const LabelSet&, const LabelSet&) = default;
 };
 
 }  // namespace weir::model

@@ -20,17 +20,20 @@ struct LabelSelector {
     std::string key;
     Operator op = Operator::kExists;
     std::vector<std::string> values;
+    friend bool operator==(const Requirement&, const Requirement&) = default;
   };
   std::vector<std::pair<std::string, std::string>> match_labels;
   std::vector<Requirement> match_expressions;
 
   /// NotIn and DoesNotExist hold when the key is absent.
   bool matches(const LabelSet& labels) const;
+  friend bool operator==(const LabelSelector&, const LabelSelector&) = default;
 };
 
 struct IpBlock {
   IpPrefix cidr;
   std::vector<IpPrefix> except;
+  friend bool operator==(const IpBlock&, const IpBlock&) = default;
 };
 
 /// One item of from/to. An item with none of the three set is invalid and matches nothing.
@@ -38,6 +41,7 @@ struct NetworkPolicyPeer {
   std::optional<LabelSelector> pod_selector;
   std::optional<LabelSelector> namespace_selector;
   std::optional<IpBlock> ip_block;
+  friend bool operator==(const NetworkPolicyPeer&, const NetworkPolicyPeer&) = default;
 };
 
 struct NetworkPolicyPort {
@@ -48,6 +52,7 @@ struct NetworkPolicyPort {
   std::string port_name;
   /// Inclusive; only with `port`.
   std::optional<std::uint16_t> end_port;
+  friend bool operator==(const NetworkPolicyPort&, const NetworkPolicyPort&) = default;
 };
 
 struct NetworkPolicyRule {
@@ -55,6 +60,7 @@ struct NetworkPolicyRule {
   std::vector<NetworkPolicyPeer> peers;
   /// Empty: all protocols and ports, ICMP included.
   std::vector<NetworkPolicyPort> ports;
+  friend bool operator==(const NetworkPolicyRule&, const NetworkPolicyRule&) = default;
 };
 
 /// networking.k8s.io/v1 NetworkPolicy, with policyTypes already resolved by the API's default rule.
@@ -66,12 +72,14 @@ struct NetworkPolicy {
   bool applies_egress = false;
   std::vector<NetworkPolicyRule> ingress;
   std::vector<NetworkPolicyRule> egress;
+  friend bool operator==(const NetworkPolicy&, const NetworkPolicy&) = default;
 };
 
 struct NamespaceInfo {
   std::string name;
   /// With kubernetes.io/metadata.name always set.
   LabelSet labels;
+  friend bool operator==(const NamespaceInfo&, const NamespaceInfo&) = default;
 };
 
 }  // namespace weir::model

@@ -146,13 +146,15 @@ void Decoder::assign_fragment(const IpHeader& ip, std::int64_t time_ns, DecodedP
 }
 
 /// Fills `out` from one IP header and what follows it; the layer inside if it is a tunnel.
-Layer Decoder::meter(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& out, Notes& notes) {
+Layer Decoder::meter(const IpHeader& ip, const PacketView& view, DecodedPacket& out, Notes& notes) {
   out = {};
   notes = {};
-  out.time_ns = time_ns;
+  out.time_ns = view.time_ns;
+  out.zone = view.zone;
+  out.from_pod = view.from_pod;
   out.ip_bytes = ip.ip_bytes;
   notes.unreadable = !read_tuple(ip, out.tuple);
-  if (ip.fragment) assign_fragment(ip, time_ns, out, notes);
+  if (ip.fragment) assign_fragment(ip, view.time_ns, out, notes);
   if (out.later_fragment) {
     set_payload(ip.payload, out);
     return {};
@@ -198,7 +200,7 @@ DecodeStatus Decoder::decode_any(const PacketView& view, DecodedPacket& out) {
     }
     ip = inner;
     ++ip_headers;
-    layer = meter(ip, view.time_ns, out, notes);
+    layer = meter(ip, view, out, notes);
     if (options_.outer) break;
   }
   if (notes.in_tunnel) status = DecodeStatus::kTunnelFragment;

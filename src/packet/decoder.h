@@ -91,7 +91,7 @@ class Decoder {
     bool unreadable = false;
     bool in_tunnel = false;
   };
-  Layer meter(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& out, Notes& notes);
+  Layer meter(const IpHeader& ip, const PacketView& view, DecodedPacket& out, Notes& notes);
   void assign_fragment(const IpHeader& ip, std::int64_t time_ns, DecodedPacket& out, Notes& notes);
 
   Options options_;
@@ -133,6 +133,8 @@ inline bool Decoder::decode_plain(const PacketView& view, DecodedPacket& out) co
   }
   if (out.ip_bytes > wire || out.ip_bytes < header + kUdp) return false;
   out.time_ns = view.time_ns;
+  out.zone = view.zone;
+  out.from_pod = view.from_pod;
   out.later_fragment = out.fragment = out.icmp_error = out.icmp_unreachable = out.icmp_reply = false;
   const std::uint32_t l4_wire = out.ip_bytes - header, l4_captured = std::min(l4_wire, captured - header);
   if (out.tuple.protocol == model::kProtoTcp) return plain_tcp(ip + header, l4_wire, l4_captured, out);

@@ -40,6 +40,27 @@ const Bytes kTcp6 = ipv6(6, "2001:db8::1", "2001:db8::2", tcp(2000, 80, kTcpAck,
 constexpr const char* kUdp4Text = "udp 10.0.0.1:1000 > 10.0.0.2:53 32";
 constexpr const char* kTcp6Text = "tcp 2001:db8::1:2000 > 2001:db8::2:80 64";
 
+TEST(Decoder, PassesOnAtWhichPodsInterfaceItWas) {
+  const Bytes frames[] = {ethernet(0x0800, kUdp4), ethernet(0x86DD, kTcp6),
+                          ethernet(0x8100, join({hex("00050800"), kUdp4}))};
+  for (const Bytes& frame : frames) {
+    for (const bool from_pod : {false, true}) {
+      PacketView view = view_of(frame);
+      view.zone = 40'000;
+      view.from_pod = from_pod;
+      Decoder decoder;
+      DecodedPacket p;
+      ASSERT_EQ(decoder.decode(view, p), DecodeStatus::kOk);
+      EXPECT_EQ(p.zone, 40'000);
+      EXPECT_EQ(p.from_pod, from_pod);
+      // The same object, next time from a file.
+      ASSERT_EQ(decoder.decode(view_of(frame), p), DecodeStatus::kOk);
+      EXPECT_EQ(p.zone, 0);
+      EXPECT_FALSE(p.from_pod);
+    }
+  }
+}
+
 TEST(Decoder, FindsIpBehindEveryLinkType) {
   const Bytes snap = hex("aaaa03 000000 0800");
   const struct {

@@ -25,22 +25,24 @@ struct TraceRef {
 /// Interns traces as a tree: a trace is its parent and one more hit.
 class TraceTable {
  public:
-  explicit TraceTable(const std::vector<Hit>& hits) : hits_(hits) { traces_.push_back(nullptr); }
+  TraceTable(const std::vector<Hit>& hits, TraceStore& store) : hits_(hits), store_(store) {
+    traces_.push_back(nullptr);
+  }
 
   TraceRef extend(TraceRef parent, std::uint32_t hit) {
     const auto next = static_cast<std::uint32_t>(traces_.size());
     const auto [known, added] = children_.try_emplace(std::uint64_t{parent.number} << 32 | hit, next);
     if (added) {
-      auto trace = std::make_unique<model::PolicyTrace>();
-      if (parent.number != 0) *trace = *traces_[parent.number];
-      trace->entries.push_back(std::to_string(trace->entries.size()) + "|" + hits_[hit].text);
-      trace->verdict = hits_[hit].action;
-      traces_.push_back(std::move(trace));
+      model::PolicyTrace trace;
+      if (parent.number != 0) trace = *traces_[parent.number];
+      trace.entries.push_back(std::to_string(trace.entries.size()) + "|" + hits_[hit].text);
+      trace.verdict = hits_[hit].action;
+      traces_.push_back(store_.intern(std::move(trace)));
     }
     return {known->second & kNumbers, static_cast<std::uint32_t>(hits_[hit].action) & 3U};
   }
   SideVerdict verdict(TraceRef ref) const {
-    const model::PolicyTrace* trace = traces_[ref.number].get();
+    const model::PolicyTrace* trace = traces_[ref.number];
     return {trace != nullptr, static_cast<model::Action>(ref.verdict), trace, trace};
   }
   std::size_t size() const { return traces_.size() - 1; }
@@ -49,8 +51,9 @@ class TraceTable {
   static constexpr std::uint32_t kNumbers = (1U << 30) - 1;
 
   const std::vector<Hit>& hits_;
+  TraceStore& store_;
   /// By number; 0 is the empty trace.
-  std::vector<std::unique_ptr<model::PolicyTrace>> traces_;
+  std::vector<const model::PolicyTrace*> traces_;
   absl::flat_hash_map<std::uint64_t, std::uint32_t> children_;
 };
 
@@ -88,7 +91,10 @@ struct alignas(64) CacheSet {
 
 struct Engine::Impl {
   Impl(const EngineOptions& engine_options, Compiled compiled)
-      : options(engine_options), code(std::move(compiled)), traces(code.hits) {
+      : options(engine_options),
+        code(std::move(compiled)),
+        own_store(options.trace_store != nullptr ? nullptr : std::make_unique<TraceStore>()),
+        traces(code.hits, options.trace_store != nullptr ? *options.trace_store : *own_store) {
     if (options.cache_entries > 0) cache.resize(std::bit_ceil((options.cache_entries + 1) / 2));
   }
 
@@ -100,6 +106,7 @@ struct Engine::Impl {
 
   EngineOptions options;
   Compiled code;
+  std::unique_ptr<TraceStore> own_store;
   TraceTable traces;
   std::vector<CacheSet> cache;
   std::uint64_t hits = 0, misses = 0;

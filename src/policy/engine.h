@@ -10,6 +10,7 @@
 #include "model/endpoint.h"
 #include "model/network_policy.h"
 #include "model/policy_trace.h"
+#include "policy/trace_store.h"
 
 namespace weir::policy {
 
@@ -26,6 +27,8 @@ struct EngineOptions {
   bool ip_block_matches_pods = true;
   /// Verdicts remembered, 32 bytes each; rounded up to a power of two. 0: none.
   std::uint32_t cache_entries = 65'536;
+  /// Where traces live; it outlives the engine, which then need not outlive its traces. Null: in the engine.
+  TraceStore* trace_store = nullptr;
 };
 
 /// The objects that decide. Only read by Engine::create(), but for the pods, which must outlive the engine.
@@ -55,7 +58,7 @@ struct SideVerdict {
   /// has no traces.
   bool managed = false;
   model::Action action = model::Action::kAllow;
-  /// Owned by the engine; equal traces have equal pointers. Null if not managed.
+  /// Owned by the engine or its trace store; equal traces have equal pointers. Null if not managed.
   const model::PolicyTrace* enforced = nullptr;
   /// What staged policies would make of it; the same as `enforced` while there are none.
   const model::PolicyTrace* pending = nullptr;
@@ -91,7 +94,7 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Traces stay valid as long as the engine.
+  /// Traces stay valid as long as the engine, or its trace store.
   Verdict evaluate(const Query& query);
 
   EngineStats stats() const;

@@ -6,11 +6,6 @@ namespace {
 /// Owners of owners that we follow: ReplicaSet to Deployment, Job to CronJob, and what stands in for those.
 constexpr int kMaxHops = 4;
 
-std::string key_of(std::string_view kind, std::string_view namespace_name, std::string_view name) {
-  std::string key(kind);
-  return key.append("/").append(namespace_name).append("/").append(name);
-}
-
 bool strip_suffix(std::string& name, std::string_view suffix) {
   if (suffix.empty() || name.size() <= suffix.size() + 1 || !name.ends_with(suffix)) return false;
   if (name[name.size() - suffix.size() - 1] != '-') return false;
@@ -20,27 +15,39 @@ bool strip_suffix(std::string& name, std::string_view suffix) {
 
 }  // namespace
 
-IdentityMaker::IdentityMaker(const std::vector<Workload>& workloads) {
-  controllers_.reserve(workloads.size());
-  for (const Workload& workload : workloads) {
-    controllers_[key_of(workload.kind, workload.meta.namespace_name, workload.meta.name)] = workload.meta.controller;
-  }
+std::string IdentityMaker::owner_key(std::string_view kind, std::string_view namespace_name, std::string_view name) {
+  std::string key(kind);
+  return key.append("/").append(namespace_name).append("/").append(name);
 }
 
-WorkloadName IdentityMaker::workload_of(const Pod& pod) const {
-  if (!pod.meta.controller) return {pod.meta.name, "Pod"};
-  OwnerRef owner = *pod.meta.controller;
+bool IdentityMaker::put_workload(const Workload& workload) {
+  const std::string key = owner_key(workload.kind, workload.meta.namespace_name, workload.meta.name);
+  const auto [it, fresh] = controllers_.try_emplace(key, workload.meta.controller);
+  if (fresh) return true;
+  if (it->second == workload.meta.controller) return false;
+  it->second = workload.meta.controller;
+  return true;
+}
+
+bool IdentityMaker::remove_workload(const Workload& workload) {
+  return controllers_.erase(owner_key(workload.kind, workload.meta.namespace_name, workload.meta.name)) > 0;
+}
+
+WorkloadName IdentityMaker::workload_of(std::string_view namespace_name, std::string_view name,
+                                        const model::LabelSet& labels, const OwnerRef& controller) const {
+  if (controller.kind.empty()) return {std::string(name), "Pod"};
+  OwnerRef owner = controller;
   if (owner.kind == "Node") {
     // A static pod: the kubelet appends its node's name, one pod a node.
-    std::string name = pod.meta.name;
-    strip_suffix(name, owner.name);
-    return {std::move(name), "Pod"};
+    std::string own(name);
+    strip_suffix(own, owner.name);
+    return {std::move(own), "Pod"};
   }
-  for (int hop = 0; hop < kMaxHops && (owner.kind == "ReplicaSet" || owner.kind == "Job"); ++hop) {
-    const auto found = controllers_.find(key_of(owner.kind, pod.meta.namespace_name, owner.name));
+  for (int hop = 0; hop < kMaxHops && in_a_chain(owner); ++hop) {
+    const auto found = controllers_.find(owner_key(owner.kind, namespace_name, owner.name));
     if (found == controllers_.end()) {
       // The Deployment controller names a ReplicaSet after itself and the hash that it also sets as a label.
-      const std::string_view hash = pod.meta.labels.find("pod-template-hash");
+      const std::string_view hash = labels.find("pod-template-hash");
       if (owner.kind == "ReplicaSet" && strip_suffix(owner.name, hash)) owner.kind = "Deployment";
       break;
     }
@@ -51,7 +58,8 @@ WorkloadName IdentityMaker::workload_of(const Pod& pod) const {
 }
 
 model::Endpoint IdentityMaker::pod(const Pod& pod) {
-  WorkloadName workload = workload_of(pod);
+  WorkloadName workload =
+      workload_of(pod.meta.namespace_name, pod.meta.name, pod.meta.labels, pod.meta.controller.value_or(OwnerRef{}));
   model::Endpoint endpoint;
   endpoint.type = model::EndpointType::kWorkload;
   endpoint.namespace_name = pod.meta.namespace_name;
@@ -66,6 +74,12 @@ model::Endpoint IdentityMaker::pod(const Pod& pod) {
   endpoint.node = pod.node;
   endpoint.host_network = pod.host_network;
   return endpoint;
+}
+
+const model::EndpointGroup* IdentityMaker::pod_group(const model::Endpoint& pod, const OwnerRef& controller) {
+  WorkloadName workload = workload_of(pod.namespace_name, pod.name, *pod.labels, controller);
+  return groups_.intern(
+      {pod.type, pod.namespace_name, pod.group->name_aggr, std::move(workload.name), std::move(workload.kind)});
 }
 
 model::Endpoint IdentityMaker::network_set(const NetworkSet& set) {

@@ -46,20 +46,29 @@ struct WorkloadName {
 /// Makes endpoints of objects: their names, groups and workloads. Owns what it makes.
 class IdentityMaker {
  public:
-  explicit IdentityMaker(const std::vector<Workload>& workloads);
+  /// Whether owner chains through it may now end elsewhere.
+  bool put_workload(const Workload& workload);
+  bool remove_workload(const Workload& workload);
 
   /// Not stored yet: keep() does that.
   model::Endpoint pod(const Pod& pod);
+  /// The group that the pod has by what is known of its owners now.
+  const model::EndpointGroup* pod_group(const model::Endpoint& pod, const OwnerRef& controller);
   model::Endpoint network_set(const NetworkSet& set);
   model::Endpoint host(const Node& node);
   /// "pub" or "pvt".
   model::Endpoint address(const char* group);
   const model::Endpoint* keep(model::Endpoint endpoint) { return &endpoints_.emplace_back(std::move(endpoint)); }
 
- private:
-  WorkloadName workload_of(const Pod& pod) const;
+  /// Whether a pod's owner is of a kind that has owners itself.
+  static bool in_a_chain(const OwnerRef& owner) { return owner.kind == "ReplicaSet" || owner.kind == "Job"; }
+  static std::string owner_key(std::string_view kind, std::string_view namespace_name, std::string_view name);
 
-  /// The controllers of the owner objects, by "kind/namespace/name".
+ private:
+  WorkloadName workload_of(std::string_view namespace_name, std::string_view name, const model::LabelSet& labels,
+                           const OwnerRef& controller) const;
+
+  /// The controllers of the owner objects, by owner_key().
   absl::flat_hash_map<std::string, std::optional<OwnerRef>> controllers_;
   Interner<model::LabelSet> labels_;
   Interner<model::EndpointGroup> groups_;

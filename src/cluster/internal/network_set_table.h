@@ -18,6 +18,7 @@ class NetworkSetTable {
  public:
   /// `set` is of type kNetworkSet and outlives the table.
   void add(const IpPrefix& prefix, const model::Endpoint* set);
+  void clear() { lengths_.clear(); }
 
   /// The set that holds `ip`: of the context namespace, else global, else of any namespace; then the longest prefix,
   /// then the lowest identity. Null if none does.

@@ -150,30 +150,36 @@ ServiceBackends read_endpoint_slice(const Field& object) {
   const ObjectMeta meta = read_meta(object, true);
   ServiceBackends backends;
   backends.namespace_name = meta.namespace_name;
+  backends.name = meta.name;
   backends.service = meta.labels.find("kubernetes.io/service-name");
+  backends.created_ns = meta.created_ns;
+  ServiceBackends::Subset& subset = backends.subsets.emplace_back();
   if (object["addressType"].text() != "FQDN") {
     object["endpoints"].each_item([&](const Field& item) {
-      item["addresses"].each_item([&](const Field& address) { address.add_ip_to(backends.addresses); });
+      // Unknown readiness counts as ready, says the API.
+      const bool ready = item["conditions"]["ready"].boolean(true);
+      auto& list = ready ? subset.addresses : subset.not_ready;
+      item["addresses"].each_item([&](const Field& address) { address.add_ip_to(list); });
     });
   }
-  object["ports"].each_item([&](const Field& item) { backends.ports.push_back(read_backend_port(item)); });
+  object["ports"].each_item([&](const Field& item) { subset.ports.push_back(read_backend_port(item)); });
   return backends;
 }
 
-std::vector<ServiceBackends> read_endpoints(const Field& object) {
+ServiceBackends read_endpoints(const Field& object) {
   const ObjectMeta meta = read_meta(object, true);
-  std::vector<ServiceBackends> subsets;
-  object["subsets"].each_item([&](const Field& subset) {
-    ServiceBackends& backends = subsets.emplace_back();
-    backends.namespace_name = meta.namespace_name;
-    backends.service = meta.name;
-    backends.from_slice = false;
-    for (const char* list : {"addresses", "notReadyAddresses"}) {
-      subset[list].each_item([&](const Field& item) { item["ip"].add_ip_to(backends.addresses); });
-    }
-    subset["ports"].each_item([&](const Field& item) { backends.ports.push_back(read_backend_port(item)); });
+  ServiceBackends backends;
+  backends.namespace_name = meta.namespace_name;
+  backends.name = backends.service = meta.name;
+  backends.from_slice = false;
+  backends.created_ns = meta.created_ns;
+  object["subsets"].each_item([&](const Field& item) {
+    ServiceBackends::Subset& subset = backends.subsets.emplace_back();
+    item["addresses"].each_item([&](const Field& entry) { entry["ip"].add_ip_to(subset.addresses); });
+    item["notReadyAddresses"].each_item([&](const Field& entry) { entry["ip"].add_ip_to(subset.not_ready); });
+    item["ports"].each_item([&](const Field& port) { subset.ports.push_back(read_backend_port(port)); });
   });
-  return subsets;
+  return backends;
 }
 
 model::NamespaceInfo read_namespace(const Field& object) {

@@ -13,8 +13,7 @@ Node read_node(const Field& object);
 Service read_service(const Field& object);
 /// An EndpointSlice of no service has an empty `service`.
 ServiceBackends read_endpoint_slice(const Field& object);
-/// One per subset.
-std::vector<ServiceBackends> read_endpoints(const Field& object);
+ServiceBackends read_endpoints(const Field& object);
 model::NamespaceInfo read_namespace(const Field& object);
 model::NetworkPolicy read_network_policy(const Field& object);
 NetworkSet read_network_set(const Field& object, bool namespaced);

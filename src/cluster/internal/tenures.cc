@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace weir::cluster {
 
@@ -17,8 +18,13 @@ void Tenures::add(const IpAddress& ip, std::int64_t from_ns, std::int64_t to_ns,
   };
   if (!before(tenure, owner.newest)) std::swap(tenure, owner.newest);
   if (owner.history == kNoHistory) {
-    owner.history = static_cast<std::uint32_t>(histories_.size());
-    histories_.emplace_back();
+    if (free_histories_.empty()) {
+      owner.history = static_cast<std::uint32_t>(histories_.size());
+      histories_.emplace_back();
+    } else {
+      owner.history = free_histories_.back();
+      free_histories_.pop_back();
+    }
   }
   auto& history = histories_[owner.history];
   history.insert(std::upper_bound(history.begin(), history.end(), tenure, before), tenure);
@@ -32,6 +38,32 @@ void Tenures::end(const IpAddress& ip, const model::Endpoint* endpoint, std::int
   if (owner.history == kNoHistory) return;
   for (Tenure& tenure : histories_[owner.history]) {
     if (tenure.endpoint == endpoint) tenure.to_ns = std::min(tenure.to_ns, to_ns);
+  }
+}
+
+void Tenures::forget(std::int64_t time_ns) {
+  const auto ended = [time_ns](const Tenure& tenure) { return tenure.to_ns < time_ns; };
+  for (auto it = owners_.begin(); it != owners_.end();) {
+    Owner& owner = it->second;
+    if (owner.history != kNoHistory) {
+      auto& history = histories_[owner.history];
+      // One that another took over has ended then, whatever its own end says.
+      std::int64_t next_from = owner.newest.from_ns;
+      for (auto tenure = history.rbegin(); tenure != history.rend(); ++tenure) {
+        tenure->to_ns = std::min(tenure->to_ns, next_from);
+        next_from = tenure->from_ns;
+      }
+      history.erase(std::remove_if(history.begin(), history.end(), ended), history.end());
+      if (history.empty()) {
+        history.shrink_to_fit();
+        free_histories_.push_back(std::exchange(owner.history, kNoHistory));
+      }
+    }
+    if (owner.history == kNoHistory && ended(owner.newest)) {
+      owners_.erase(it++);
+    } else {
+      ++it;
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/ip.h"
@@ -38,7 +39,7 @@ inline constexpr std::uint16_t kSeqKnown = 1 << 2;   ///< pair: seq_end is valid
 inline constexpr std::uint16_t kProbing = 1 << 4;    ///< pair: probe_ack waits for its acknowledgement
 inline constexpr std::uint16_t kFinFrom = 1 << 6;    ///< pair: that end sent FIN
 inline constexpr std::uint16_t kSourceIsB = 1 << 8;  ///< end b opened the connection
-inline constexpr std::uint16_t kSynOpened = 1 << 9;  ///< begun with a SYN or SYN-ACK
+inline constexpr std::uint16_t kResumed = 1 << 9;    ///< begun before this run of the agent
 inline constexpr std::uint16_t kDirty = 1 << 10;     ///< traffic since the last update
 inline constexpr std::uint16_t kReported = 1 << 11;  ///< an update was emitted
 inline constexpr std::uint16_t kClosed = 1 << 12;    ///< an update with `closed` was emitted
@@ -50,19 +51,21 @@ inline constexpr std::uint16_t kRequest = 1 << 15;   ///< an answer is to be exp
 struct alignas(128) Entry {
   // As in ConnectionKey.
   std::uint64_t a_low, a_high, b_low, b_high;
-  std::uint32_t ports;
-  std::uint8_t protocol;
-  State state;
-  std::uint16_t flags;
+  std::uint64_t rest : 56;
+  // The four share the byte that the key leaves.
+  State state : 4;
+  model::Outcome outcome : 2;
+  /// The slot stands in the list of touched ones, for this connection or an earlier one in this slot.
+  bool listed : 1;
+  /// With a zone: its pod is end b.
+  bool pod_is_b : 1;
   /// The meter's clock at the newest packet.
   std::int64_t active_ns;
   // Since the last update, by sending end. An update goes out before one would overflow.
   std::uint32_t bytes[2];
   std::uint16_t packets[2];
+  std::uint16_t flags;
   Timer timer;
-  model::Outcome outcome;
-  /// The slot stands in the list of touched ones, for this connection or an earlier one in this slot.
-  bool listed;
 
   std::int64_t start_ns;
   /// Time of the newest packet, if that is not active_ns: see kLate.
@@ -82,7 +85,8 @@ struct alignas(128) Entry {
   std::uint8_t retransmissions, resets;
   std::uint32_t hash;
 };
-static_assert(sizeof(Entry) == 128);
+static_assert(sizeof(Entry) == 128 && offsetof(Entry, start_ns) == 64);
+static_assert(kStates <= 16);
 
 inline bool has(const Entry& e, std::uint16_t flag) { return (e.flags & flag) != 0; }
 inline bool has(const Entry& e, std::uint16_t pair, int end) { return (e.flags & (pair << end)) != 0; }

@@ -1,0 +1,92 @@
+// `weir agent`: the node agent.
+
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+
+#include "app/agent_pipeline.h"
+#include "app/command_line.h"
+#include "app/commands.h"
+#include "app/setting_flags.h"
+
+namespace weir::app {
+namespace {
+
+std::atomic<AgentPipeline*> running{nullptr};
+
+void on_signal(int signal) {
+  AgentPipeline* pipeline = running.load();
+  if (pipeline == nullptr) return;
+  if (signal == SIGHUP) {
+    pipeline->reload();
+  } else {
+    pipeline->stop();
+  }
+}
+
+/// SIGTERM and SIGINT end the agent with a last flush, SIGHUP makes it read its configuration again.
+void catch_signals(AgentPipeline* pipeline) {
+  running = pipeline;
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  ::sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaction(signal, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+/// One line of the agent's own log, on standard error: time, text.
+void note(std::string_view text) {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char time[32];
+  std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  std::fprintf(stderr, "%s %.*s\n", time, static_cast<int>(text.size()), text.data());
+}
+
+std::string host_name() {
+  char name[256] = "";
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "weir agent: %s\n", error.message.c_str());
+  return error.code == ErrorCode::kInvalidArgument ? 2 : 1;
+}
+
+}  // namespace
+
+int run_agent(std::span<const char* const> args) {
+  CLI::App app{
+      "Watches the connections of this node's pods and writes flow, DNS and L7 logs.\n"
+      "Every option of docs/configuration.md can be given with --set KEY=VALUE or in the file of --config."};
+  app.name("weir agent");
+  SettingFlags flags({{"--node", "node_name", "this node's name (default: the host's)"},
+                      {"--cluster", "cluster", "Kubernetes objects as YAML or JSON: a file or folder, watched for changes"},
+                      {"--kubeconfig", "kubeconfig", "the API server to watch, in place of the pod's service account"},
+                      {"--source", "sources", "auto, ebpf, conntrack or afpacket"},
+                      {"--log-dir", "log_directory", "where flows.log, dns.log, l7.log and agent.log go"},
+                      {"--interval", "flush_interval", "length of a window"}});
+  flags.add_to(app);
+  if (const std::optional<int> code = parse_command_line(app, args)) return *code;
+  Result<config::Settings> settings = flags.settings();
+  if (!settings.ok()) return fail(settings.error());
+
+  AgentPipeline::Options options;
+  options.settings = settings.value();
+  options.node = options.settings.node_name.empty() ? host_name() : options.settings.node_name;
+  options.note = note;
+  options.reload = [&flags] { return flags.settings(); };
+  auto created = AgentPipeline::create(std::move(options));
+  if (!created.ok()) return fail(created.error());
+  catch_signals(created.value().get());
+  const Status status = created.value()->run();
+  running = nullptr;
+  return status.ok() ? 0 : fail(status.error());
+}
+
+}  // namespace weir::app

@@ -1,0 +1,186 @@
+#include "app/agent_pipeline.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "app/agent_sources.h"
+#include "flowlog/last_window.h"
+
+namespace weir::app {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000, kMillisecond = 1'000'000;
+/// After something came, the loop rests so long: events then come in batches, which cost a third of single ones.
+constexpr std::int64_t kRestNs = 10 * kMillisecond;
+/// Reads of one source in a row before the others have their turn.
+constexpr int kReadsInARow = 64;
+
+std::int64_t clock_ns(clockid_t clock) {
+  timespec t{};
+  ::clock_gettime(clock, &t);
+  return t.tv_sec * kSecond + t.tv_nsec;
+}
+std::int64_t wall_ns() { return clock_ns(CLOCK_REALTIME); }
+std::int64_t steady_ns() { return clock_ns(CLOCK_BOOTTIME); }
+
+Error system_error(const char* what) {
+  return {ErrorCode::kInternal, std::string(what) + ": " + std::strerror(errno)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
+  std::unique_ptr<AgentPipeline> pipeline(new AgentPipeline());
+  AgentPipeline& p = *pipeline;
+  p.options_ = std::move(options);
+  const config::Settings& settings = p.options_.settings;
+  p.interval_ns_ = settings.flush_interval.count();
+  p.drain_ns_ = settings.drain_interval.count();
+  if (p.interval_ns_ < kSecond) {
+    return invalid_argument("flush_interval: a live agent wants at least 1s");
+  }
+  p.epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  p.wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (p.epoll_ < 0 || p.wake_ < 0) return system_error("epoll");
+  TRY(p.watch(p.wake_));
+
+  TRY_ASSIGN(const std::optional<std::int64_t> counted, flowlog::last_window_end(settings.log_directory));
+  TRY_ASSIGN(p.logs_, AgentLogs::open(settings, p.options_.note));
+  TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
+  TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks()));
+  TRY(p.cluster_->apply(*p.node_, wall_ns()));
+  TRY(p.open_sources(counted.value_or(0) * kSecond));
+  return pipeline;
+}
+
+AgentPipeline::~AgentPipeline() {
+  if (epoll_ >= 0) ::close(epoll_);
+  if (wake_ >= 0) ::close(wake_);
+}
+
+Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
+  const config::Settings& settings = options_.settings;
+  TRY_ASSIGN(AgentSources sources, open_agent_sources(settings, counted_until_ns, options_.note));
+  feed_ = std::move(sources.feed);
+  hits_ = std::move(sources.hits);
+  nat_ = std::move(sources.nat);
+  capture::InterfaceWatch::Options watch_options;
+  watch_options.names = settings.interfaces;
+  TRY_ASSIGN(interfaces_, capture::InterfaceWatch::create(watch_options));
+  TRY(watch(interfaces_->fd()));
+  TRY(watch(feed_->fd()));
+  if (hits_ != nullptr) TRY(watch(hits_->fd()));
+  if (nat_ != nullptr) TRY(watch(nat_->fd()));
+  return {};
+}
+
+Status AgentPipeline::watch(int fd) {
+  if (fd < 0) return {};
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return system_error("epoll_ctl");
+  return {};
+}
+
+void AgentPipeline::stop() {
+  const std::uint64_t one = 1;
+  // The only failure is a counter that is full: then it is readable already.
+  [[maybe_unused]] const ssize_t written = ::write(wake_, &one, sizeof one);
+}
+
+Status AgentPipeline::run() {
+  window_start_ns_ = wall_ns();
+  window_end_ns_ = window_start_ns_ - window_start_ns_ % interval_ns_ + interval_ns_;
+  next_drain_ns_ = steady_ns() + drain_ns_;
+  poll_interfaces();
+  while (!stopping_) {
+    wait();
+    poll_interfaces();
+    const bool busy = read_sources();
+    const std::int64_t now = wall_ns();
+    if (steady_ns() >= next_drain_ns_) {
+      drain(now);
+      next_drain_ns_ = steady_ns() + drain_ns_;
+    }
+    const bool set_back = now < window_start_ns_;
+    if (now >= window_end_ns_ || set_back) close_window(now);
+    if (busy && !stopping_) {
+      const timespec rest{0, kRestNs};
+      ::nanosleep(&rest, nullptr);
+    }
+  }
+  read_sources();
+  node_->finish_input();
+  close_window(wall_ns());
+  return logs_->close();
+}
+
+void AgentPipeline::wait() {
+  const std::int64_t until_drain = next_drain_ns_ - steady_ns();
+  const std::int64_t until_window = window_end_ns_ - wall_ns();
+  const std::int64_t wait_ns = std::clamp<std::int64_t>(std::min(until_drain, until_window), 0, kSecond);
+  std::array<epoll_event, 8> events{};
+  const int timeout_ms = static_cast<int>((wait_ns + kMillisecond - 1) / kMillisecond);
+  const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
+  for (int i = 0; i < count; ++i) {
+    if (events[static_cast<std::size_t>(i)].data.fd == wake_) stopping_ = true;
+  }
+}
+
+void AgentPipeline::poll_interfaces() {
+  Result<capture::InterfaceWatch::Changes> changes = interfaces_->poll();
+  if (!changes.ok()) {
+    note("interfaces: " + changes.error().message);
+    return;
+  }
+  for (const capture::PodInterface& gone : changes.value().removed) feed_->remove_interface(gone);
+  for (const capture::PodInterface& added : changes.value().added) {
+    const Status status = feed_->add_interface(added);
+    if (!status.ok()) note(added.name + ": its traffic is not seen: " + status.error().message);
+  }
+}
+
+bool AgentPipeline::read_sources() {
+  bool busy = false;
+  // Verdicts and translations first: the connections that they belong to come after them.
+  if (hits_ != nullptr) busy |= hits_->read(*node_, feed_.get(), wall_ns());
+  if (nat_ != nullptr) busy |= nat_->read(*node_, wall_ns());
+  for (int i = 0; i < kReadsInARow && feed_->read(*node_); ++i) busy = true;
+  return busy;
+}
+
+void AgentPipeline::drain(std::int64_t now_ns) {
+  feed_->drain(*node_, now_ns);
+  node_->advance(now_ns);
+  const Status status = cluster_->apply(*node_, now_ns);
+  if (!status.ok()) note(status.error().message);
+  logs_->flush(steady_ns());
+}
+
+void AgentPipeline::close_window(std::int64_t now_ns) {
+  if (now_ns < window_start_ns_) {
+    note("the clock was set back: a window ends early");
+    window_start_ns_ = now_ns;
+  }
+  read_sources();
+  drain(now_ns);
+  feed_->flush(*node_, now_ns);
+  const std::int64_t start_s = window_start_ns_ / kSecond;
+  const std::int64_t end_s = std::max(stopping_ ? (now_ns + kSecond - 1) / kSecond : now_ns / kSecond, start_s);
+  logs_->begin_window();
+  node_->close_window(start_s, end_s);
+  write_agent_line(start_s, end_s);
+  logs_->flush(steady_ns());
+  window_start_ns_ = end_s * kSecond;
+  window_end_ns_ = now_ns - now_ns % interval_ns_ + interval_ns_;
+}
+
+}  // namespace weir::app

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/agent_logs.h"
+#include "app/cluster_feed.h"
+#include "app/connection_feed.h"
+#include "app/hit_feed.h"
+#include "app/node_pipeline.h"
+#include "capture/interface_watch.h"
+#include "config/settings.h"
+
+namespace weir::app {
+
+/// The agent on a node: live sources → NodePipeline → log files, on one thread that alone owns all of it.
+///
+/// Windows are those of the wall clock, [k × interval, (k+1) × interval); the first begins with the agent. A clock that
+/// is set back closes the window at once, so that a record's time is never ahead of its line.
+class AgentPipeline {
+ public:
+  struct Options {
+    config::Settings settings;
+    /// The node whose pods are local.
+    std::string node;
+    /// Notes for a person: one line each.
+    std::function<void(std::string_view)> note;
+  };
+
+  /// Opens logs, cluster and sources. Nothing is read before run().
+  static Result<std::unique_ptr<AgentPipeline>> create(Options options);
+  ~AgentPipeline();
+  AgentPipeline(const AgentPipeline&) = delete;
+  AgentPipeline& operator=(const AgentPipeline&) = delete;
+
+  /// Runs until stop(), then reports what is open and closes the logs.
+  Status run();
+  /// Ends run() soon. From any thread or signal handler.
+  void stop();
+
+ private:
+  struct Losses {
+    std::uint64_t flows_dropped = 0;
+  };
+
+  AgentPipeline() = default;
+  Status open_sources();
+  Status watch(int fd);
+  void wait();
+  void poll_interfaces();
+  bool read_sources();
+  void drain(std::int64_t now_ns);
+  void close_window(std::int64_t now_ns);
+  void write_agent_line(std::int64_t start_s, std::int64_t end_s);
+  void note(std::string_view text) const { options_.note(text); }
+
+  Options options_;
+  std::unique_ptr<AgentLogs> logs_;
+  std::unique_ptr<ClusterFeed> cluster_;
+  std::unique_ptr<NodePipeline> node_;
+  std::unique_ptr<capture::InterfaceWatch> interfaces_;
+  std::unique_ptr<ConnectionFeed> feed_;
+  /// Data plane verdicts and address translations; null: not available or not wanted.
+  std::unique_ptr<HitFeed> hits_;
+  std::unique_ptr<NatFeed> nat_;
+  int epoll_ = -1, wake_ = -1;
+  bool stopping_ = false;
+  std::int64_t interval_ns_ = 0, drain_ns_ = 0;
+  std::int64_t window_start_ns_ = 0, window_end_ns_ = 0;
+  std::int64_t next_drain_ns_ = 0;
+};
+
+}  // namespace weir::app

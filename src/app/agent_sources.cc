@@ -1,0 +1,69 @@
+#include "app/agent_sources.h"
+
+#include <algorithm>
+#include <string>
+
+#include "app/conntrack_feed.h"
+#include "app/packet_feed.h"
+
+namespace weir::app {
+namespace {
+
+using Note = std::function<void(std::string_view)>;
+
+Result<std::unique_ptr<ConnectionFeed>> open_feed(const std::string& name, const config::Settings& settings,
+                                                  std::int64_t counted_until_ns, const Note& note) {
+  if (name == "conntrack") {
+    TRY_ASSIGN(std::unique_ptr<ConntrackFeed> feed, ConntrackFeed::create(settings, counted_until_ns));
+    for (const std::string& problem : feed->problems()) note("conntrack: " + problem);
+    return std::unique_ptr<ConnectionFeed>(std::move(feed));
+  }
+  TRY_ASSIGN(std::unique_ptr<PacketFeed> feed, PacketFeed::create(settings, counted_until_ns != 0));
+  return std::unique_ptr<ConnectionFeed>(std::move(feed));
+}
+
+/// The first of the wanted ones that opens; why the others did not, as notes, or as the error if none did.
+Result<std::unique_ptr<ConnectionFeed>> open_best(const config::Settings& settings, std::int64_t counted_until_ns,
+                                                  const Note& note) {
+  std::vector<std::string> names = settings.sources;
+  if (std::find(names.begin(), names.end(), "auto") != names.end()) names = {"ebpf", "conntrack", "afpacket"};
+  std::string reasons;
+  for (const std::string& name : names) {
+    auto feed = open_feed(name, settings, counted_until_ns, note);
+    if (feed.ok()) {
+      note("source: " + name + (reasons.empty() ? "" : " (not " + reasons + ")"));
+      return feed;
+    }
+    reasons += (reasons.empty() ? "" : "; ") + name + ": " + feed.error().message;
+  }
+  return Error{ErrorCode::kUnavailable, "no source of connections: " + reasons};
+}
+
+}  // namespace
+
+Result<AgentSources> open_agent_sources(const config::Settings& settings, std::int64_t counted_until_ns,
+                                        const Note& note) {
+  AgentSources sources;
+  if (settings.nflog != "off") {
+    auto hits = HitFeed::create(settings);
+    if (hits.ok()) {
+      sources.hits = std::move(hits).value();
+    } else if (settings.nflog == "on") {
+      return hits.error();
+    } else {
+      note("nflog: not used, verdicts are evaluated from policies only: " + hits.error().message);
+    }
+  }
+  TRY_ASSIGN(sources.feed, open_best(settings, counted_until_ns, note));
+  if (std::string_view(sources.feed->name()) != "conntrack") {
+    auto nat = NatFeed::create(settings);
+    if (nat.ok()) {
+      sources.nat = std::move(nat).value();
+    } else {
+      note("nat: destinations behind services are not known: " + nat.error().message);
+    }
+  }
+  return sources;
+}
+
+}  // namespace weir::app

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "app/node_pipeline.h"
+#include "base/result.h"
+#include "capture/interface_watch.h"
+#include "model/agent_window.h"
+#include "model/policy_hit.h"
+
+namespace weir::app {
+
+/// What a source has seen and lost since it began, and how many connections it has open.
+struct FeedStats {
+  model::SourceCounts counts;
+  std::uint64_t open = 0;
+  /// Connections that its meter had to end early or could not take, by reason.
+  std::vector<model::NamedCount> dropped;
+};
+
+/// A live source of connections with its meter: eBPF, conntrack or packets. It feeds a NodePipeline.
+///
+/// Threads: one; nothing blocks. The file descriptor is only for waiting; read() may be called at any time.
+class ConnectionFeed {
+ public:
+  virtual ~ConnectionFeed() = default;
+  virtual const char* name() const = 0;
+  virtual int fd() const = 0;
+  /// Takes what waits. True if more may wait.
+  virtual bool read(NodePipeline& node, std::int64_t now_ns) = 0;
+  /// Once a drain interval: fetches what the kernel has counted, ends what timed out.
+  virtual void drain(NodePipeline& node, std::int64_t now_ns) = 0;
+  /// A window ends: everything counted by now goes on. `final`: the agent ends.
+  virtual void flush(NodePipeline& node, std::int64_t now_ns, bool final) = 0;
+  virtual Status add_interface(const capture::PodInterface& interface) = 0;
+  virtual void remove_interface(const capture::PodInterface& interface) = 0;
+  /// A verdict of the data plane; for sources that do not see denied packets themselves.
+  virtual void on_hit(const model::PolicyHit&) {}
+  virtual FeedStats stats() = 0;
+};
+
+}  // namespace weir::app

@@ -1,0 +1,37 @@
+#include "app/hit_feed.h"
+
+namespace weir::app {
+
+Result<std::unique_ptr<HitFeed>> HitFeed::create(const config::Settings& settings) {
+  std::unique_ptr<HitFeed> feed(new HitFeed());
+  capture::NflogReader::Options options;
+  options.groups.clear();
+  for (const std::string& group : settings.nflog_groups) {
+    options.groups.push_back(static_cast<std::uint16_t>(std::stoul(group)));
+  }
+  options.receive_buffer_bytes = static_cast<std::uint32_t>(settings.nflog_buffer_mb) << 20;
+  TRY_ASSIGN(feed->reader_, capture::NflogReader::create(options, &feed->rules_));
+  return feed;
+}
+
+bool HitFeed::read(NodePipeline& node, ConnectionFeed& feed, std::int64_t now_ns) {
+  bool any = false;
+  for (bool more = true; more;) {
+    const Result<capture::NflogReader::Read> read = reader_->poll(now_ns);
+    if (!read.ok()) return any;
+    for (const model::PolicyHit& hit : read.value().hits) {
+      any = true;
+      node.collector().on_hit(hit);
+      feed.on_hit(hit);
+    }
+    more = read.value().more;
+  }
+  return any;
+}
+
+model::SourceCounts HitFeed::stats() const {
+  const capture::NflogStats& s = reader_->stats();
+  return {"nflog", s.hits, s.packets, {{"overrun", s.overruns}, {"unreadable", s.unreadable + s.truncated}}};
+}
+
+}  // namespace weir::app

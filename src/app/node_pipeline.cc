@@ -1,0 +1,132 @@
+#include "app/node_pipeline.h"
+
+#include <chrono>
+
+#include "app/engine_inputs.h"
+#include "app/stage_options.h"
+
+namespace weir::app {
+
+Result<std::unique_ptr<NodePipeline>> NodePipeline::create(const config::Settings& settings,
+                                                           cluster::ClusterObjects objects, bool cluster_known,
+                                                           const std::string& node, RecordSinks sinks) {
+  std::unique_ptr<NodePipeline> pipeline(new NodePipeline());
+  NodePipeline& p = *pipeline;
+  p.sinks_ = std::move(sinks);
+  TRY_ASSIGN(cluster::LedgerOptions ledger, ledger_options(settings, node));
+  p.ledger_ = std::make_unique<cluster::Ledger>(std::move(objects), std::move(ledger));
+  p.engine_options_ = engine_options(settings);
+  p.engine_options_.trace_store = &p.traces_;
+  if (cluster_known) TRY(p.build_engine());
+  p.collector_ =
+      std::make_unique<collect::Collector>(collector_options(settings, cluster_known), *p.ledger_, p.engine_.get(), p.traces_);
+  p.dns_inspector_ = std::make_unique<meter::DnsInspector>(dns_inspector_options(settings));
+  TRY_ASSIGN(const meter::HttpInspectorOptions http, http_inspector_options(settings));
+  p.http_inspector_ = std::make_unique<meter::HttpInspector>(http);
+  TRY_ASSIGN(aggregate::AggregateOptions flow_options, aggregate_options(settings));
+  TRY_ASSIGN(p.flows_, aggregate::FlowAggregator::create(std::move(flow_options)));
+  p.dns_ = std::make_unique<aggregate::DnsAggregator>(dns_log_options(settings));
+  p.l7_ = std::make_unique<aggregate::L7Aggregator>(l7_log_options(settings));
+  return pipeline;
+}
+
+Status NodePipeline::build_engine() {
+  const auto begin = std::chrono::steady_clock::now();
+  TRY_ASSIGN(engine_, policy::Engine::create(engine_options_, engine_inputs(*ledger_)));
+  stats_.engine_ns += (std::chrono::steady_clock::now() - begin).count();
+  ++stats_.engines;
+  engine_version_ = ledger_->policy_inputs_version();
+  return {};
+}
+
+Status NodePipeline::refresh_policies() {
+  if (engine_ == nullptr || ledger_->policy_inputs_version() == engine_version_) return {};
+  // Until the collector has the new one, the old one must stay.
+  const std::unique_ptr<policy::Engine> before = std::move(engine_);
+  Status status = build_engine();
+  if (!status.ok()) engine_ = nullptr;
+  collector_->set_engine(engine_.get());
+  flows_->add(collector_->reports());
+  collector_->clear_reports();
+  return status;
+}
+
+void NodePipeline::finish_input() {
+  dns_inspector_->finish();
+  http_inspector_->finish();
+}
+
+void NodePipeline::take(std::span<const model::ConnectionUpdate> updates) {
+  for (const model::ConnectionUpdate& update : updates) {
+    if (!update.last) continue;
+    http_inspector_->on_connection_end(update.slot);
+    dns_inspector_->on_connection_end(update.slot);
+  }
+  take_transactions();
+  collect(updates);
+}
+
+void NodePipeline::take_transactions() {
+  for (const model::DnsTransaction& lookup : dns_inspector_->finished()) {
+    collector_->on_dns(lookup);
+    if (!sinks_.dns) continue;
+    const std::int64_t at_ns = lookup.query_ns != 0 ? lookup.query_ns : lookup.answer_ns;
+    const cluster::Ledger::Ends ends = ledger_->resolve_ends(lookup.client, lookup.server, at_ns);
+    dns_->add(lookup, ends.source, ends.dest);
+  }
+  dns_inspector_->clear_finished();
+  for (const model::HttpTransaction& request : http_inspector_->finished()) {
+    collector_->on_http(request);
+    if (!sinks_.l7) continue;
+    const model::Tuple& tuple = request.tuple;
+    const cluster::Ledger::Ends ends = ledger_->resolve_ends(tuple.source, tuple.dest, request.request_ns);
+    // Seen twice on this node: the client's view, which has the service, is the one that is logged.
+    if (request.observed_at == model::ObservedAt::kDest && ledger_->is_local(*ends.source)) continue;
+    l7_->add(request, ends.source, ends.dest,
+             ledger_->service_at(tuple.dest, tuple.dest_port, tuple.protocol, request.request_ns));
+  }
+  http_inspector_->clear_finished();
+}
+
+void NodePipeline::collect(std::span<const model::ConnectionUpdate> updates) {
+  if (updates.empty()) return;
+  for (const model::ConnectionUpdate& update : updates) {
+    collector_->add(update);
+  }
+  flows_->add(collector_->reports());
+  collector_->clear_reports();
+}
+
+void NodePipeline::close_window(std::int64_t start_s, std::int64_t end_s) {
+  flows_->flush(start_s, end_s, [&](const model::FlowRecord& record) {
+    ++stats_.flow_records;
+    if (sinks_.flow) sinks_.flow(record);
+  });
+  if (sinks_.dns) {
+    dns_->flush(start_s, end_s, [&](const model::DnsRecord& record) {
+      ++stats_.dns_records;
+      sinks_.dns(record);
+    });
+  }
+  if (sinks_.l7) {
+    l7_->flush(start_s, end_s, [&](const model::L7Record& record) {
+      ++stats_.l7_records;
+      sinks_.l7(record);
+    });
+  }
+  ++stats_.windows;
+}
+
+NodeStats NodePipeline::stats() const {
+  NodeStats stats = stats_;
+  stats.collect = collector_->stats();
+  stats.aggregate = flows_->stats();
+  stats.dns = dns_inspector_->stats();
+  stats.http = http_inspector_->stats();
+  stats.dns_unlogged = dns_->unlogged();
+  stats.l7_unlogged = l7_->unlogged();
+  stats.domains_dropped = collector_->domains_dropped();
+  return stats;
+}
+
+}  // namespace weir::app

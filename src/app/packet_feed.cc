@@ -1,0 +1,83 @@
+#include "app/packet_feed.h"
+
+#include <array>
+#include <limits>
+
+#include "app/stage_options.h"
+
+namespace weir::app {
+namespace {
+
+constexpr std::size_t kBatch = 256;
+
+}  // namespace
+
+Result<std::unique_ptr<PacketFeed>> PacketFeed::create(const config::Settings& settings, bool resume) {
+  std::unique_ptr<PacketFeed> feed(new PacketFeed());
+  capture::AfPacketOptions options;
+  options.ring_bytes = static_cast<std::uint32_t>(settings.packet_ring_kb) * 1024;
+  TRY_ASSIGN(feed->packets_, capture::AfPacket::create(options));
+  feed->decoder_ = std::make_unique<packet::Decoder>(decoder_options(settings));
+  meter::MeterOptions meter = live_meter_options(settings);
+  if (resume) meter.resume_until_ns = std::numeric_limits<std::int64_t>::max();
+  TRY_ASSIGN(feed->meter_, meter::Meter::create(meter));
+  return feed;
+}
+
+bool PacketFeed::read(NodePipeline& node, std::int64_t) {
+  std::array<packet::PacketView, kBatch> views;
+  std::array<packet::DecodedPacket, kBatch> packets;
+  const std::size_t count = packets_->next_batch(views);
+  std::size_t decoded = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (decoder_->decode(views[i], packets[decoded]) == packet::DecodeStatus::kOk) ++decoded;
+  }
+  const std::span<const packet::DecodedPacket> batch(packets.data(), decoded);
+  meter_->process(batch, &notes_);
+  inspect(node, batch);
+  take(node);
+  return count == kBatch;
+}
+
+void PacketFeed::inspect(NodePipeline& node, std::span<const packet::DecodedPacket> packets) {
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    if (!wants_dns(packets[i])) continue;
+    node.inspect_dns(packets[i], notes_.places[i].slot, notes_.places[i].forward);
+  }
+  for (const std::uint32_t i : notes_.inspect) {
+    const meter::PacketPlace place = notes_.places[i];
+    if (!node.inspect_http(packets[i], place.slot, place.forward)) meter_->stop_inspecting(place.slot);
+  }
+}
+
+void PacketFeed::take(NodePipeline& node) {
+  node.take(meter_->updates());
+  meter_->clear_updates();
+}
+
+void PacketFeed::drain(NodePipeline& node, std::int64_t now_ns) {
+  meter_->advance(now_ns);
+  take(node);
+}
+
+void PacketFeed::flush(NodePipeline& node, std::int64_t, bool final) {
+  if (final) meter_->end_input();
+  for (auto updates = meter_->flush(); !updates.empty(); updates = meter_->flush()) node.collect(updates);
+}
+
+Status PacketFeed::add_interface(const capture::PodInterface& interface) {
+  meter_->set_interface(interface.zone, interface.since_ns);
+  return packets_->add_interface(interface);
+}
+
+FeedStats PacketFeed::stats() {
+  const capture::AfPacketStats packets = packets_->stats();
+  const meter::MeterStats& meter = meter_->stats();
+  FeedStats stats;
+  stats.counts = {name(), meter.started, packets.packets, {{"ring_full", packets.dropped}}};
+  stats.open = meter.open;
+  stats.dropped = {{"evicted", meter.evicted}};
+  return stats;
+}
+
+}  // namespace weir::app

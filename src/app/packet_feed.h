@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+
+#include "app/connection_feed.h"
+#include "capture/af_packet.h"
+#include "config/settings.h"
+#include "meter/meter.h"
+#include "packet/decoder.h"
+
+namespace weir::app {
+
+/// Packets at the pods' interfaces (AF_PACKET), metered and inspected here.
+class PacketFeed final : public ConnectionFeed {
+ public:
+  /// `resume`: an earlier run has counted the TCP connections that are met in mid-stream.
+  static Result<std::unique_ptr<PacketFeed>> create(const config::Settings& settings, bool resume);
+
+  const char* name() const override { return "afpacket"; }
+  int fd() const override { return packets_->fd(); }
+  bool read(NodePipeline& node, std::int64_t now_ns) override;
+  void drain(NodePipeline& node, std::int64_t now_ns) override;
+  void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;
+  Status add_interface(const capture::PodInterface& interface) override;
+  void remove_interface(const capture::PodInterface& interface) override { packets_->remove_interface(interface); }
+  FeedStats stats() override;
+
+ private:
+  PacketFeed() = default;
+  void inspect(NodePipeline& node, std::span<const packet::DecodedPacket> packets);
+  void take(NodePipeline& node);
+
+  std::unique_ptr<capture::AfPacket> packets_;
+  std::unique_ptr<packet::Decoder> decoder_;
+  std::unique_ptr<meter::Meter> meter_;
+  meter::PacketNotes notes_;
+};
+
+}  // namespace weir::app
