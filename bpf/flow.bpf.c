@@ -9,6 +9,7 @@
  *   adds, or, when it is used again at once, gives it to another connection. The agent turns the switch, waits until no
  *   program runs that saw the old position, and then has the half for itself: the counts are exact. */
 #include "packet.h"
+#include "parse_any.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
@@ -150,8 +151,8 @@ static __always_inline void look_for_dns(struct __sk_buff* skb, const struct pac
 
 static __always_inline __u32 marks_of(const struct packet* p, int side) {
   if (!p->tcp_header) return 0;
-  __u32 flags = p->tcp_flags & (TCP_FIN | TCP_SYN | TCP_RST);
-  if ((p->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK) flags |= TCP_ACK;
+  __u32 flags = p->tcp_flags & (TCP_SYN | TCP_RST);
+  if (flags == 0) flags = p->tcp_flags & (TCP_FIN | TCP_ACK);
   __u32 marks = flags << WEIR_FLAGS_SHIFT(side);
   if ((p->tcp_flags & (TCP_SYN | TCP_RST)) == TCP_SYN)
     marks |= (p->tcp_flags & TCP_ACK) != 0 ? WEIR_MARK_SYN_ACK(side) : WEIR_MARK_SYN(side);
@@ -188,7 +189,8 @@ static __noinline int on_handshake(struct __sk_buff* skb, struct weir_flow* flow
   if (*time != 0) __sync_fetch_and_or(&flow->marks, WEIR_MARK_SYN_TWICE);
   *time = now;
   const bool over = (flow->marks & BOTH(TCP_FIN)) == BOTH(TCP_FIN) || (flow->marks & BOTH(TCP_RST)) != 0;
-  if (!fresh && (kind & TCP_ACK) == 0 && over) __sync_fetch_and_or(&flow->marks, WEIR_MARK_REOPENED);
+  /* From here on the flags are the second connection's. */
+  if (!fresh && (kind & TCP_ACK) == 0 && over) flow->marks = (flow->marks & ~WEIR_MARKS_TCP) | WEIR_MARK_REOPENED;
   const __u16 mss = segment_size_option(skb, p->l4_offset + 20, p->payload_offset);
   if (mss != 0 && (flow->mss == 0 || mss < flow->mss)) flow->mss = mss;
   return 0;

@@ -26,17 +26,17 @@ struct weir_flow_key {
   __u8 zero[3];
 };
 
-/* weir_flow.marks: TCP flags seen by side (FIN, SYN, RST as on the wire; ACK only of segments without SYN and RST),
- * then single bits. */
+/* weir_flow.marks: TCP flags seen by side (FIN and ACK only of segments without SYN and RST), then single bits. */
 #define WEIR_FLAGS_SHIFT(side) ((side)*8)
 #define WEIR_MARK_SYN(side) (1u << (16 + (side)))     /* a SYN without ACK */
 #define WEIR_MARK_SYN_ACK(side) (1u << (18 + (side))) /* a SYN with ACK */
-#define WEIR_MARK_FIRST_OUT (1u << 20)                /* the pod sent the first packet */
-#define WEIR_MARK_FIRST_REPLY (1u << 21)              /* the first packet is an ICMP reply */
-#define WEIR_MARK_UNREACHABLE (1u << 22)              /* an ICMP unreachable quotes it */
-#define WEIR_MARK_REOPENED (1u << 23)                 /* a SYN came after FINs of both sides or a RST */
-#define WEIR_MARK_SYN_TWICE (1u << 24)                /* a SYN or SYN-ACK came again: it tells no round trip */
-#define WEIR_MARK_HTTP (1u << 25)                     /* HTTP heads were seen */
+#define WEIR_MARKS_TCP 0x000FFFFFu
+#define WEIR_MARK_FIRST_OUT (1u << 20)   /* the pod sent the first packet */
+#define WEIR_MARK_FIRST_REPLY (1u << 21) /* the first packet is an ICMP reply */
+#define WEIR_MARK_UNREACHABLE (1u << 22) /* an ICMP unreachable quotes it */
+#define WEIR_MARK_REOPENED (1u << 23)    /* a SYN came after FINs of both sides or a RST */
+#define WEIR_MARK_SYN_TWICE (1u << 24)   /* a SYN or SYN-ACK came again: it tells no round trip */
+#define WEIR_MARK_HTTP (1u << 25)        /* HTTP heads were seen */
 
 /* What was counted since the agent drained last. */
 struct weir_flow {
