@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "meter/internal/opening_side.h"
+#include "meter/internal/state_timeouts.h"
 #include "meter/internal/tcp_tracker.h"
 
 namespace weir::meter {
@@ -39,38 +40,6 @@ IpAddress address_of(std::uint64_t high, std::uint64_t low) {
   std::memcpy(bytes, &high, 8);
   std::memcpy(bytes + 8, &low, 8);
   return IpAddress::v6(bytes);
-}
-
-State first_state(const DecodedPacket& p) {
-  switch (p.tuple.protocol) {
-    case model::kProtoTcp:
-      if (!has_tcp_header(p) || (p.tcp_flags & packet::kTcpSyn) == 0) return State::kTcpMidstream;
-      return (p.tcp_flags & packet::kTcpAck) != 0 ? State::kTcpSynRecv : State::kTcpSynSent;
-    case model::kProtoUdp:
-      return State::kUdp;
-    case model::kProtoIcmp:
-    case model::kProtoIcmp6:
-      return State::kIcmp;
-    case model::kProtoSctp:
-      return State::kSctp;
-    default:
-      return State::kGeneric;
-  }
-}
-
-/// Whether the side that opened expects an answer, so that none is worth a note.
-bool expects_answer(const DecodedPacket& p) {
-  const int icmp_type = p.tuple.dest_port >> 8;
-  switch (p.tuple.protocol) {
-    case model::kProtoTcp:
-      return has_tcp_header(p) && (p.tcp_flags & packet::kTcpSyn) != 0;
-    case model::kProtoIcmp:
-      return icmp_type == 8 || icmp_type == 13 || icmp_type == 15 || icmp_type == 17;
-    case model::kProtoIcmp6:
-      return icmp_type == 128;
-    default:
-      return true;
-  }
 }
 
 /// A SYN on a connection that has closed begins a new one.
@@ -103,26 +72,8 @@ Status MeterOptions::validate() const {
 Meter::Meter(const MeterOptions& options)
     : options_(options),
       active_timeout_ns_(options.active_timeout.count()),
-      wheel_(std::size_t{options.max_connections} + kMaxBatch) {
-  const Timeouts& t = options.timeouts;
-  const auto put = [&](State state, std::chrono::nanoseconds timeout) {
-    timeout_ns_[static_cast<std::size_t>(state)] = timeout.count();
-  };
-  put(State::kTcpSynSent, t.tcp_syn_sent);
-  put(State::kTcpSynRecv, t.tcp_syn_recv);
-  put(State::kTcpEstablished, t.tcp_established);
-  put(State::kTcpMidstream, t.generic);
-  put(State::kTcpFinWait, t.tcp_fin_wait);
-  put(State::kTcpCloseWait, t.tcp_close_wait);
-  put(State::kTcpLastAck, t.tcp_last_ack);
-  put(State::kTcpTimeWait, t.tcp_time_wait);
-  put(State::kTcpClose, t.tcp_close);
-  put(State::kUdp, t.udp);
-  put(State::kUdpStream, t.udp_stream);
-  put(State::kIcmp, t.icmp);
-  put(State::kSctp, t.sctp);
-  put(State::kGeneric, t.generic);
-}
+      timeout_ns_(timeouts_by_state(options.timeouts)),
+      wheel_(std::size_t{options.max_connections} + kMaxBatch) {}
 
 Result<std::unique_ptr<Meter>> Meter::create(MeterOptions options) {
   TRY(options.validate());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -174,8 +175,8 @@ class Meter {
   void emit_interim(Entry& entry, model::ConnectionSlot slot);
 
   MeterOptions options_;
-  std::int64_t timeout_ns_[kStates] = {};
   std::int64_t active_timeout_ns_ = 0;
+  std::array<std::int64_t, kStates> timeout_ns_;
   std::int64_t now_ns_ = 0;
   ConnectionIndex index_;
   PagedArray<Entry> entries_;

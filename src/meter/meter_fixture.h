@@ -53,12 +53,13 @@ struct Connection {
 };
 
 /// A meter whose updates are put together again into connections, in order of their first update.
-class MeteredConnections {
+template <typename M, typename Input>
+class Metered {
  public:
-  explicit MeteredConnections(MeterOptions options = {}) : meter_(Meter::create(options).value()) {}
+  explicit Metered(MeterOptions options = {}) : meter_(M::create(options).value()) {}
 
-  void process(const std::vector<packet::DecodedPacket>& batch, PacketNotes* notes = nullptr) {
-    meter_->process(batch, notes);
+  void process(const std::vector<Input>& batch, auto... notes) {
+    meter_->process(batch, notes...);
     take_updates();
   }
   void advance(std::int64_t time_ns) {
@@ -78,7 +79,7 @@ class MeteredConnections {
     return count;
   }
 
-  Meter& meter() { return *meter_; }
+  M& meter() { return *meter_; }
   const std::vector<Connection>& connections() const { return connections_; }
   /// The connection that has the slot now.
   std::size_t in_slot(model::ConnectionSlot slot) const { return slots_[slot]; }
@@ -109,9 +110,10 @@ class MeteredConnections {
     if (update.last) at = kNone;
   }
 
-  std::unique_ptr<Meter> meter_;
+  std::unique_ptr<M> meter_;
   std::vector<Connection> connections_;
   std::vector<std::size_t> slots_;
 };
+using MeteredConnections = Metered<Meter, packet::DecodedPacket>;
 
 }  // namespace weir::meter

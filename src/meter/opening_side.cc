@@ -65,4 +65,35 @@ bool opened_by_sender(const packet::DecodedPacket& p) {
   return !has_ports || !is_service_port(t.source_port) || !is_ephemeral_port(t.dest_port);
 }
 
+State first_state(const packet::DecodedPacket& p) {
+  switch (p.tuple.protocol) {
+    case model::kProtoTcp:
+      if (!has_tcp_header(p) || (p.tcp_flags & packet::kTcpSyn) == 0) return State::kTcpMidstream;
+      return (p.tcp_flags & packet::kTcpAck) != 0 ? State::kTcpSynRecv : State::kTcpSynSent;
+    case model::kProtoUdp:
+      return State::kUdp;
+    case model::kProtoIcmp:
+    case model::kProtoIcmp6:
+      return State::kIcmp;
+    case model::kProtoSctp:
+      return State::kSctp;
+    default:
+      return State::kGeneric;
+  }
+}
+
+bool expects_answer(const packet::DecodedPacket& p) {
+  const int icmp_type = p.tuple.dest_port >> 8;
+  switch (p.tuple.protocol) {
+    case model::kProtoTcp:
+      return has_tcp_header(p) && (p.tcp_flags & packet::kTcpSyn) != 0;
+    case model::kProtoIcmp:
+      return icmp_type == 8 || icmp_type == 13 || icmp_type == 15 || icmp_type == 17;
+    case model::kProtoIcmp6:
+      return icmp_type == 128;
+    default:
+      return true;
+  }
+}
+
 }  // namespace weir::meter

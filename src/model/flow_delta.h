@@ -20,13 +20,18 @@ struct FlowDelta {
   std::uint64_t packets_out = 0, packets_in = 0, bytes_out = 0, bytes_in = 0;
   /// First and newest packet of this span.
   std::int64_t first_ns = 0, newest_ns = 0;
-  /// The first packet of the span was the pod's own.
-  bool first_is_out = false;
-  /// Union of TCP flags (FIN 1, SYN 2, RST 4, ACK 16), by direction; `*_syn`: a SYN without ACK; `*_syn_ack`.
+  /// The first packet of the span was the pod's own; was an ICMP reply; and its TCP flags, as on the wire.
+  bool first_is_out = false, first_is_reply = false;
+  std::uint8_t first_flags = 0;
+  /// Union of TCP flags (FIN 1, SYN 2, RST 4, ACK 16), by direction; `syn_*`: a SYN without ACK; `syn_ack_*`. FIN and
+  /// ACK only of segments without SYN and RST: whoever has ACK has seen the other side's SYN.
   std::uint8_t tcp_flags_out = 0, tcp_flags_in = 0;
   bool syn_out = false, syn_in = false, syn_ack_out = false, syn_ack_in = false;
-  /// An ICMP unreachable that quotes this connection came to the pod.
+  /// An ICMP unreachable that quotes this connection passed, in either direction. Then there may be no packets.
   bool unreachable = false;
+  /// A SYN came after the connection had closed within the span: there are two connections in it, or more. The flags
+  /// are those of the newest.
+  bool reopened = false;
   /// Of the span, as TcpSample says.
   TcpSample tcp;
 };
