@@ -5,9 +5,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <fstream>
 #include <functional>
+#include <set>
+#include <thread>
 #include <vector>
 
 #include "capture/conntrack_reader.h"
@@ -239,6 +241,47 @@ TEST_F(ConntrackKernel, AnOverrunIsCountedAndFollowedByADumpThatHasEverything) {
   EXPECT_EQ(entries, kFlows);
   EXPECT_EQ(packets, kFlows);
   EXPECT_EQ(bytes, kFlows * 38);
+}
+
+/// A piece of a dump is made when the piece before is read, so it may show what an event, read before it, has ended.
+TEST_F(ConntrackKernel, WhatWasDestroyedDoesNotComeBackThroughADump) {
+  ConntrackReader::Options options;
+  options.max_events = 8192;
+  options.receive_buffer_bytes = 256u << 20;
+  const auto reader = make_reader(options);
+  ASSERT_NE(reader, nullptr);
+  const Fd server = bound_socket(SOCK_DGRAM, "127.0.0.1"), client = bound_socket(SOCK_DGRAM, "127.0.0.1");
+  const std::uint16_t port = name_of(server).port();
+  for (std::uint32_t i = 0; i < 40'000; ++i) {
+    const std::string ip = "127.1." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250);
+    send_udp(client, address(ip.c_str(), port), 10);
+  }
+  Seen seen;
+  read_until(*reader, seen, [&] { return seen.dumps_ended == 1; });
+  seen = {};
+  std::atomic<bool> done = false;
+  std::thread deletes([&] {
+    testing::run("conntrack -F");
+    done = true;
+  });
+  std::set<std::string> gone;
+  while (!done || reader->dump_pending()) {
+    auto read = reader->poll(kNow);
+    ASSERT_TRUE(read.ok());
+    for (const ConntrackEvent& e : read.value().events) {
+      const std::string dest = e.original.dest.to_string();
+      if (e.kind == Kind::kDestroy) {
+        gone.insert(dest);
+      } else if (gone.contains(dest)) {
+        ADD_FAILURE() << dest;
+        break;
+      }
+    }
+    if (!done && !reader->dump_pending()) {
+      ASSERT_TRUE(reader->request_dump().ok());
+    }
+  }
+  deletes.join();
 }
 
 /// Merged hits as a test likes to look at them.
