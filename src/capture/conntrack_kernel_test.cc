@@ -195,6 +195,22 @@ TEST_F(ConntrackKernel, DnatIsTheDifferenceOfTheTuples) {
   EXPECT_NE(made.status & kDestinationNat, 0u);
 }
 
+TEST_F(ConntrackKernel, TheZoneOfTheOpenersDirectionIsTold) {
+  for (const char* direction : {"", "original "}) {
+    SCOPED_TRACE(direction);
+    testing::load_rules("table inet z {\n chain out {\n type filter hook output priority -300\nudp dport 9 ct " +
+                        std::string(direction) + "zone set 5\n}\n}\n");
+    const auto reader = make_reader();
+    ASSERT_NE(reader, nullptr);
+    const Fd client = bound_socket(SOCK_DGRAM, "127.0.0.1");
+    send_udp(client, address("127.0.0.1", 9), 10);
+    Seen seen;
+    read_until(*reader, seen, [&] { return !seen.of(Kind::kNew, IPPROTO_UDP).empty(); });
+    EXPECT_EQ(seen.of(Kind::kNew, IPPROTO_UDP)[0].zone, 5);
+    testing::run("nft delete table inet z");
+  }
+}
+
 TEST_F(ConntrackKernel, PingHasItsIdentifierAndTypeAsPorts) {
   const auto reader = make_reader();
   ASSERT_NE(reader, nullptr);
