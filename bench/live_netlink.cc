@@ -135,8 +135,6 @@ void library_events(std::uint32_t connections) {
   };
   nfct_callback_register(handle, NFCT_T_ALL, count, &got);
   burst(connections);
-  const int on = 1;
-  (void)on;
   timeval patience{0, 1000};
   CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
   measure("libnetfilter_conntrack", 2ul * connections, "event", [&] {
