@@ -34,6 +34,8 @@ struct ReflectorOptions {
   std::vector<std::string> paths;
   /// As a query parameter's value, escaped; empty: all objects.
   std::string field_selector;
+  /// Many clusters do without: the user is not told that it is absent.
+  bool optional = false;
   /// Ask for the objects' metadata alone.
   bool metadata_only = false;
   std::uint32_t page_size = 500;
@@ -99,6 +101,8 @@ class Reflector {
   void tell(const std::string& message);
   void succeed();
   void note_error(const std::string& message, std::int64_t wall_ns);
+  /// An object or event was left out.
+  void leave_out(const std::string& message, std::int64_t wall_ns);
   std::int64_t jittered(std::chrono::milliseconds delay);
 
   ReflectorOptions options_;
@@ -121,6 +125,8 @@ class Reflector {
   /// What ended the watch from within; empty if nothing did.
   std::string broken_;
   bool relist_ = false;
+  /// An event was passed over, of we do not know which object: after this watch, the list tells what we missed.
+  bool doubtful_ = false;
   std::int64_t request_ns_ = 0;
   /// When we were last in touch; kNever before that.
   std::int64_t contact_ns_;
