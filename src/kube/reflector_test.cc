@@ -196,6 +196,24 @@ TEST_F(ReflectorTest, DelaysDoubleFromATenthToThirtySecondsAndEndWithSuccess) {
   EXPECT_LE(wait_ms(), 100);
 }
 
+TEST_F(ReflectorTest, AServerThatIsBackIsAskedSoonByThoseThatDidNotReachIt) {
+  for (int i = 0; i < 9; ++i) {
+    pass_wait();
+    ask();
+    reflector_.on_end(0, "connection refused", 0, now_, kWall);
+  }
+  EXPECT_GT(wait_ms(), 10'000);
+  reflector_.server_is_back(now_);
+  EXPECT_LE(wait_ms(), 1000);
+  EXPECT_EQ(messages(), "") << "the client tells of a server that is away";
+  pass_wait();
+  ask();
+  answer(500, "");
+  const std::int64_t wait = wait_ms();
+  reflector_.server_is_back(now_);
+  EXPECT_EQ(wait_ms(), wait) << "an answer, and no reason to ask sooner";
+}
+
 TEST_F(ReflectorTest, TheServerMayAskForALongerWait) {
   ask();
   answer(429, "", "", 7);

@@ -322,7 +322,11 @@ void Reflector::on_end(int http_code, std::string_view transport_error, std::int
       return note_error(broken_, wall_ns);
     }
     // A watch that was cut goes on where it was; of a list, the page is asked for again.
-    if (broken_.empty()) return fail(std::string(transport_error), 0, now_ns, wall_ns);
+    if (broken_.empty()) {
+      fail(std::string(transport_error), 0, now_ns, wall_ns);
+      failed_on_the_way_ = true;
+      return;
+    }
     fail(broken_, 0, now_ns, wall_ns);
     return tell(broken_);
   }
@@ -389,11 +393,17 @@ void Reflector::refuse(int http_code, const std::string& message, std::int64_t n
 void Reflector::fail(const std::string& message, std::int64_t retry_after_s, std::int64_t now_ns,
                      std::int64_t wall_ns) {
   ++status_.failures;
+  failed_on_the_way_ = false;
   status_.state = KindStatus::State::kRetrying;
   note_error(message, wall_ns);
   const int doublings = std::min(failures_++, kMaxDoublings);
   const auto delay = std::min(options_.times.last_retry, options_.times.first_retry * (std::int64_t{1} << doublings));
   wake_ns_ = now_ns + std::max(jittered(delay), std::min<std::int64_t>(retry_after_s, 3600) * kSecond);
+}
+
+void Reflector::server_is_back(std::int64_t now_ns) {
+  if (failures_ == 0 || !failed_on_the_way_) return;
+  wake_ns_ = std::min(wake_ns_, now_ns + jittered(std::chrono::milliseconds(1000)));
 }
 
 void Reflector::tell(const std::string& message) {

@@ -75,6 +75,9 @@ class Reflector {
   void on_end(int http_code, std::string_view transport_error, std::int64_t retry_after_s, std::int64_t now_ns,
               std::int64_t wall_ns);
 
+  /// The server answers others again: what failed on the way is tried again soon.
+  void server_is_back(std::int64_t now_ns);
+
   /// Appends what changed since the last call.
   void take_changes(std::vector<cluster::ObjectChange>& out);
   /// Lines for the user: what went wrong, once, and that it is over.
@@ -112,6 +115,7 @@ class Reflector {
   std::size_t path_ = 0;
   std::int64_t wake_ns_ = 0;
   int failures_ = 0;
+  bool failed_on_the_way_ = false;
   /// The error that the user was told of; empty: all is well.
   std::string told_;
   bool told_refused_ = false;
