@@ -8,9 +8,13 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <iterator>
+#include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -29,6 +33,8 @@ using packet::PacketView;
 
 constexpr std::uint32_t kBatch = 4096;
 constexpr std::size_t kViews = 256;
+/// Of the names of pinned links, before the interface's index.
+constexpr std::string_view kLinkPrefix = "link-";
 
 std::int64_t clock_ns(clockid_t clock) {
   timespec now{};
@@ -116,8 +122,9 @@ struct EbpfSource::State {
   Result<TcAttachment> attach(const bpf_program* program, int interface, bool ingress);
   std::string pin_of(int interface, bool ingress) const {
     if (pin_folder.empty()) return {};
-    return pin_folder + "/link-" + std::to_string(interface) + (ingress ? "-out" : "-in");
+    return pin_folder + "/" + std::string(kLinkPrefix) + std::to_string(interface) + (ingress ? "-out" : "-in");
   }
+  void prune_pins();
   Status begin_round();
   void end_round();
   const Attached* find(std::uint32_t interface) const {
@@ -129,7 +136,7 @@ struct EbpfSource::State {
   EbpfOptions options;
   flow_programs* skeleton = nullptr;
   std::string pin_folder;
-  bool replaced_pins = false;
+  bool replaced_pins = false, pruned = false;
   TcAttachment::Way way = TcAttachment::Way::kTcx;
   std::unordered_map<int, Attached> interfaces;
   PacketRing ring;
@@ -196,6 +203,20 @@ Status EbpfSource::State::pin_maps() {
   remove_pin_folder(pin_folder);
   TRY_ASSIGN(pin_folder, open_pin_folder(options.pin_path, WEIR_BPF_LAYOUT, replaced_pins));
   return {};
+}
+
+/// Links that an earlier run left, of interfaces that went away in between or are no longer wanted. By the end of the
+/// first round all that are wanted have been attached.
+void EbpfSource::State::prune_pins() {
+  if (pin_folder.empty()) return;
+  std::error_code error;
+  std::vector<std::filesystem::path> stale;
+  for (const auto& entry : std::filesystem::directory_iterator(pin_folder, error)) {
+    const std::string name = entry.path().filename();
+    if (name.compare(0, kLinkPrefix.size(), kLinkPrefix) != 0) continue;
+    if (!interfaces.contains(std::atoi(name.c_str() + kLinkPrefix.size()))) stale.push_back(entry.path());
+  }
+  for (const auto& path : stale) std::filesystem::remove(path, error);
 }
 
 Result<std::unique_ptr<EbpfSource>> EbpfSource::create(EbpfOptions options) {
@@ -268,6 +289,7 @@ void EbpfSource::State::end_round() {
   round = Round::kDone;
   half ^= 1;
   ++stats.drains;
+  if (!std::exchange(pruned, true)) prune_pins();
   for (auto at = interfaces.begin(); at != interfaces.end();) {
     const bool gone = at->second.rounds_left > 0 && --at->second.rounds_left == 0;
     at = gone ? interfaces.erase(at) : std::next(at);
