@@ -1,7 +1,7 @@
 """nftables for the lab's nodes: Services become DNAT, NetworkPolicies become verdicts.
 
 Written from the Kubernetes API's semantics, on its own: what the lab enforces is no product of the code under test.
-A policy is first compiled to plain rules; these are both rendered for nftables and, for the ground truth, evaluated here.
+A policy is first compiled to plain rules; these are rendered for nftables and, for the ground truth, evaluated here.
 """
 
 import base64
@@ -249,7 +249,7 @@ def _service_rules(cluster: Cluster, node: Node | None) -> list:
 def _rejections(cluster: Cluster) -> list:
     """Services that nobody is behind."""
     return [
-        f"ip daddr {address} {port.get('protocol', 'TCP').lower()} dport {port['port']} reject with icmp port-unreachable"
+        f"ip daddr {address} {port.get('protocol', 'TCP').lower()} dport {port['port']} reject"
         for service in cluster.of("Service")
         if not cluster.backends(service)
         for address in service["spec"].get("clusterIPs", [])

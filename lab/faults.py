@@ -17,13 +17,14 @@ def do(lab, words: list) -> str:
     verb, count = COMMANDS[words[0]]
     if len(words) - 1 != count:
         raise RuntimeError(f"{words[0]}: {count} arguments wanted")
-    return verb(lab, *words[1:])
+    told = verb(lab, *words[1:])
+    lab.write_state()
+    return told
 
 
 def _kill_pod(lab, name: str) -> str:
     pod = _pod(lab, name)
     _delete(lab, pod)
-    lab.write_state()
     return f"{pod.full_name} is gone"
 
 
@@ -47,7 +48,6 @@ def _replace_pod(lab, name: str) -> str:
     lab.start_program(pod)
     if pod.ready_port:
         lab.net.wait_for_port(lab.namespace_of[pod], pod.ready_port)
-    lab.write_state()
     return f"{pod.full_name} {pod.uid} has {pod.ip}"
 
 
@@ -104,8 +104,8 @@ COMMANDS = {
 
 
 def _add_table(lab, namespace: str, hook: str, rules: list) -> None:
-    text = f"table ip {TABLE} {{ chain {hook} {{ type filter hook {hook} priority 0; policy accept;\n"
-    lab.net.exec(namespace, "nft", "-f", "-", input=text + "\n".join(rules) + "\n} }\n")
+    text = f"table ip {TABLE} {{\nchain {hook} {{\ntype filter hook {hook} priority 0; policy accept;\n"
+    lab.net.exec(namespace, "nft", "-f", "-", input=text + "\n".join(rules) + "\n}\n}\n")
     if namespace not in lab.broken:
         lab.broken.append(namespace)
 
@@ -141,7 +141,7 @@ def _delete(lab, pod) -> None:
 
 
 def _with_endpoints(objects: list, pod, old) -> list:
-    """The objects with `pod` (or nobody) in place of `old` in the EndpointSlices; what goes out is kept as not ready."""
+    """The objects with `pod` (or nobody) in place of `old` in the EndpointSlices; who goes is kept as not ready."""
     changed = copy.deepcopy(objects)
     for item in changed:
         if item["kind"] != "EndpointSlice":

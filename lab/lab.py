@@ -6,6 +6,7 @@ usage: lab/lab.py up [--name N] [--state DIR] [--manifests FILE] [--rate R]   un
        lab/lab.py fault --state DIR kill-pod POD | replace-pod POD | apply FILE | break-dns | drop-acks SRC DST | heal
        lab/lab.py truth --state DIR [--out FILE]     every connection so far, with what policy says of it
        lab/lab.py down --state DIR                   also what a crashed lab left
+       lab/lab.py record [--manifests FILE] [--out FILE]    records the demo capture of testdata/shop
 
 Needs root and the Debian packages that ./dev lists as lab_packages. Touches only namespaces of its own.
 """
@@ -15,6 +16,8 @@ import os
 import re
 import signal
 import sys
+
+import record
 
 LAB = os.path.dirname(os.path.abspath(__file__))
 
@@ -78,13 +81,28 @@ def parse(words: list) -> argparse.Namespace:
     one = commands.add_parser("up", help="build a lab and keep it running")
     one.add_argument("--name", default=str(os.getpid()))
     one.add_argument("--state", help="where its files are (default /tmp/weirlab-NAME)")
-    one.add_argument("--manifests", default=os.path.normpath(os.path.join(LAB, "..", "testdata", "lab", "manifests.yaml")))
+    one.add_argument(
+        "--manifests", default=os.path.normpath(os.path.join(LAB, "..", "testdata", "lab", "manifests.yaml"))
+    )
     one.add_argument("--rate", type=float, default=2, help="customers' requests a second; 0: no traffic of its own")
     one.add_argument("--on-the-wire", action="store_true", help="whole checksums and no segments above the MTU")
     one.add_argument("--mirror", action="store_true", help="nodes copy what they forward to their device mirror0")
     one.add_argument("--no-masquerade", action="store_true", help="pods keep their address when they leave the cluster")
-    one.add_argument("--keep-files", action="store_true", help="leave manifests, ground truth and logs behind at the end")
+    one.add_argument(
+        "--time-wait",
+        type=int,
+        help="seconds that the nodes' connection tracker keeps a closed connection: less "
+        "than the kernel's 120 for runs of many thousands a second, whose table would be full",
+    )
+    one.add_argument(
+        "--keep-files", action="store_true", help="leave manifests, ground truth and logs behind at the end"
+    )
     one.set_defaults(run=up)
+    recorder = commands.add_parser(
+        "record", help="record the demo capture: a shop on one node, some seconds of its life"
+    )
+    record.add_options(recorder)
+    recorder.set_defaults(run=record.main)
     for name, verb, text in (
         ("down", down, "end a lab and remove what it made"),
         ("fault", fault, "break or change something"),

@@ -31,7 +31,8 @@ class Lab:
         self.options = options
         self.directory = options.state
         self.prefix = f"weirlab-{options.name}"
-        self.net = network.Network(self.prefix, options.on_the_wire, options.mirror)
+        sysctls = {"net/netfilter/nf_conntrack_tcp_timeout_time_wait": options.time_wait} if options.time_wait else {}
+        self.net = network.Network(self.prefix, options.on_the_wire, options.mirror, sysctls)
         self.objects = load(options.manifests)
         self.cluster = Cluster(self.objects)
         self.namespace_of: dict[Pod, str] = {}
@@ -99,6 +100,8 @@ class Lab:
         self.state.update(
             ready=True,
             directory=self.directory,
+            rate=self.options.rate,
+            broken=self.broken,
             manifests=self.path(lab_state.MANIFESTS),
             truth=self.path(lab_state.TRUTH),
             history=self.path(lab_state.HISTORY),

@@ -47,10 +47,10 @@ class Cluster:
         """`source`: a file of manifests, or the objects themselves."""
         self.objects = load(source) if isinstance(source, str) else source
         self.namespaces = {o["metadata"]["name"]: o["metadata"].get("labels", {}) for o in self.of("Namespace")}
-        self.pods = [_pod(o) for o in self.of("Pod") if is_running(o)]
-        self.nodes = [
-            Node(o["metadata"]["name"], _internal_ip(o), o["spec"].get("podCIDR", "")) for o in self.of("Node")
-        ]
+        self.pods = [_read(_pod, o) for o in self.of("Pod") if is_running(o)]
+        self.nodes = [_read(_node, o) for o in self.of("Node")]
+        if not self.nodes:
+            raise RuntimeError("the manifests have no Node")
         self.node_ip = self.nodes[0].ip
 
     def of(self, kind: str) -> list:
@@ -72,8 +72,16 @@ class Cluster:
 
 
 def load(path: str) -> list:
+    """Raises RuntimeError for what is no YAML or no objects."""
     with open(path, encoding="utf-8") as file:
-        return [item for item in yaml.load_all(file, Loader) if item]
+        try:
+            objects = [item for item in yaml.load_all(file, Loader) if item]
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RuntimeError(f"{path}: {' '.join(str(error).split())}") from None
+    for number, item in enumerate(objects, 1):
+        if not isinstance(item, dict) or not item.get("kind") or not (item.get("metadata") or {}).get("name"):
+            raise RuntimeError(f"{path}: document {number} is no object with kind and metadata.name")
+    return objects
 
 
 def write_atomically(path: str, objects: list) -> None:
@@ -96,8 +104,16 @@ def port_number(pod: Pod, port: int | str, protocol: str) -> int | None:
     return next((number for name, number, proto in pod.ports if name == port and proto == protocol), None)
 
 
-def _internal_ip(node: dict) -> str:
-    return next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+def _read(reader, item: dict):
+    try:
+        return reader(item)
+    except (KeyError, IndexError, TypeError, StopIteration) as error:
+        raise RuntimeError(f"{item['kind']} {item['metadata']['name']}: incomplete: {error!r}") from None
+
+
+def _node(item: dict) -> Node:
+    address = next(a["address"] for a in item["status"]["addresses"] if a["type"] == "InternalIP")
+    return Node(item["metadata"]["name"], address, item["spec"].get("podCIDR", ""))
 
 
 def _pod(item: dict) -> Pod:

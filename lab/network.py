@@ -30,7 +30,13 @@ NODE_SYSCTLS = {
     "net/netfilter/nf_conntrack_acct": 1,
     "net/netfilter/nf_conntrack_timestamp": 1,
 }
-QUIET = {"net/ipv6/conf/all/disable_ipv6": 1, "net/ipv6/conf/default/disable_ipv6": 1}
+EVERYWHERE = {
+    "net/ipv6/conf/all/disable_ipv6": 1,
+    "net/ipv6/conf/default/disable_ipv6": 1,
+    # Each datagram to a closed port is refused, however many there are.
+    "net/ipv4/icmp_ratelimit": 0,
+    "net/ipv4/icmp_msgs_per_sec": 100_000,
+}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -107,10 +113,13 @@ def remove(prefix: str) -> None:
 
 
 class Network:
-    def __init__(self, prefix: str, on_the_wire: bool = False, mirror: bool = False) -> None:
+    def __init__(
+        self, prefix: str, on_the_wire: bool = False, mirror: bool = False, sysctls: dict | None = None
+    ) -> None:
         """`on_the_wire`: frames have whole checksums and no segments above the MTU. `mirror`: a copy of what a node
-        forwards leaves by its device MIRROR."""
+        forwards leaves by its device MIRROR. `sysctls`: more of them for the nodes."""
         self.prefix, self.on_the_wire, self.mirror = prefix, on_the_wire, mirror
+        self.sysctls = {**NODE_SYSCTLS, **(sysctls or {})}
         self.nodes: dict = {}  # name -> (namespace, address)
         self.processes: list[subprocess.Popen] = []
 
@@ -143,7 +152,7 @@ class Network:
     def add_nodes(self, nodes: list) -> None:
         """`nodes`: (name, address, block of its pods). Each is linked to each other."""
         for name, address, _ in nodes:
-            namespace = self._add_namespace(name, NODE_SYSCTLS)
+            namespace = self._add_namespace(name, self.sysctls)
             self.nodes[name] = (namespace, address)
             if self.mirror:
                 device, own, peer, mac = MIRROR
@@ -162,7 +171,7 @@ class Network:
             self._join(there, f"to-{one}"[:15], other_ip, one_ip, one_pods)
 
     def add_pods(self, pods: list, resolver: str) -> dict:
-        """`pods`: objects with namespace, name, ip and node. Returns (namespace's name, interface at the node) of each."""
+        """`pods`: objects with namespace, name, ip and node. Returns (namespace, interface at the node) of each."""
         made = {}
         for node, members in itertools.groupby(sorted(pods, key=lambda p: p.node), key=lambda p: p.node):
             members = list(members)
@@ -220,8 +229,11 @@ class Network:
 
     def listens(self, namespace: str, port: int) -> bool:
         """Whether a TCP server has the port."""
-        with inside(namespace), open("/proc/self/net/tcp", encoding="ascii") as file:
-            rows = [line.split() for line in file.readlines()[1:]]
+        rows = []
+        with inside(namespace):
+            for name in ("tcp", "tcp6"):
+                with open(f"/proc/self/net/{name}", encoding="ascii") as file:
+                    rows += [line.split() for line in file.readlines()[1:]]
         return any(row[3] == "0A" and int(row[1].split(":")[1], 16) == port for row in rows)
 
     def wait_for_port(self, namespace: str, port: int) -> None:
@@ -267,8 +279,10 @@ class Network:
         name = f"{self.prefix}-{suffix}"
         run("ip", "netns", "add", name)
         with inside(name):
-            for key, value in {**QUIET, **(sysctls or {})}.items():
-                with contextlib.suppress(FileNotFoundError), open(f"/proc/sys/{key}", "w", encoding="ascii") as file:
+            for key, value in {**EVERYWHERE, **(sysctls or {})}.items():
+                if key in EVERYWHERE and not os.path.exists(f"/proc/sys/{key}"):
+                    continue  # a kernel without IPv6, or with one limit for all namespaces
+                with open(f"/proc/sys/{key}", "w", encoding="ascii") as file:
                     file.write(str(value))
         self._ip(name, "link set lo up")
         return name

@@ -1,13 +1,13 @@
-#!/usr/bin/python3
 """Records the demo capture: real programs talk in network namespaces that are built from the manifests.
 
-usage: lab/record.py [--manifests testdata/shop/manifests.yaml] [--out testdata/shop/shop.pcap] [--keep-logs]
+usage: lab/lab.py record [--manifests testdata/shop/manifests.yaml] [--out testdata/shop/shop.pcap] [--keep-logs]
 
-Needs root and the Debian packages iproute2 nftables tcpdump ethtool python3-yaml nginx-light dnsmasq-base redis-server
-busybox curl dnsutils netcat-openbsd iputils-ping openssl. Touches only namespaces of its own, and removes them.
+Needs root and the Debian packages that ./dev lists as lab_packages. Touches only
+namespaces of its own, and removes them.
 """
 
 import argparse
+import dataclasses
 import os
 import shutil
 import signal
@@ -22,12 +22,12 @@ from manifests import Cluster, Pod, expand
 
 LAB = os.path.dirname(os.path.abspath(__file__))
 PROGRAM_FILES = os.path.join(LAB, "shop")
+NODE = "node"
 
 # Outside the cluster: customers, a company proxy with more of them behind it, a scanner, the payment partner.
 CUSTOMERS = ["203.0.113.50", "203.0.113.51", "203.0.113.52"]
 COMPANY_PROXY, SCANNER, PARTNER = "203.0.113.61", "203.0.113.99", "198.51.100.20"
 BROWSER = ("-A", "Mozilla/5.0 (X11; Linux x86_64) demo")
-GATEWAY = "192.168.50.1"
 SHOP = "http://192.0.2.80"
 
 
@@ -42,13 +42,14 @@ class Shop:
 
     def build(self) -> None:
         net, cluster = self.net, self.cluster
-        net.add_node(cluster.node_ip)
-        resolver = next(s["spec"]["clusterIP"] for s in cluster.of("Service") if s["metadata"]["name"] == "kube-dns")
-        for number, pod in enumerate(cluster.pods):
-            search = f"{pod.namespace}.svc.cluster.local svc.cluster.local cluster.local"
-            self.namespace_of[pod] = net.add_pod(number, pod.ip, resolver, search)
-        self.outside = net.add_outside([GATEWAY, *CUSTOMERS, COMPANY_PROXY, SCANNER, PARTNER])
-        net.exec(net.node, "nft", "-f", "-", input=dataplane.ruleset(cluster, network.MIRROR[0], network.MIRROR[2]))
+        pods = [dataclasses.replace(pod, node=NODE) for pod in cluster.pods]
+        net.add_nodes([(NODE, cluster.node_ip, cluster.nodes[0].pod_cidr)])
+        made = net.add_pods(pods, cluster.service_ip("kube-dns"))
+        self.namespace_of = {pod: made[on_node][0] for pod, on_node in zip(cluster.pods, pods)}
+        via = {cluster.nodes[0].pod_cidr: NODE, SHOP.removeprefix("http://"): NODE}
+        self.outside = net.add_outside([*CUSTOMERS, COMPANY_PROXY, SCANNER, PARTNER], via)
+        rules = dataplane.ruleset(cluster, None, (network.MIRROR[0], network.MIRROR[2]))
+        net.exec(net.nodes[NODE][0], "nft", "-f", "-", input=rules)
 
     def start_servers(self) -> None:
         for pod, namespace in self.namespace_of.items():
@@ -159,14 +160,14 @@ def traffic(shop: Shop) -> None:
 
 
 def record(options: argparse.Namespace, directory: str) -> None:
-    net = network.Network()
+    net = network.Network(f"weirlab-record{os.getpid()}", on_the_wire=True, mirror=True)
     try:
         shop = Shop(Cluster(options.manifests), net, directory)
         shop.build()
         shop.start_servers()
         out = os.path.join(directory, "shop.pcap")
         tcpdump = net.spawn(
-            net.node,
+            net.nodes[NODE][0],
             [
                 "tcpdump",
                 "-i",
@@ -203,28 +204,18 @@ def record(options: argparse.Namespace, directory: str) -> None:
             print(f"program logs: {directory}")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Records the demo capture in network namespaces.")
+def add_options(parser: argparse.ArgumentParser) -> None:
     data = os.path.join(LAB, "..", "testdata", "shop")
     parser.add_argument("--manifests", default=os.path.normpath(os.path.join(data, "manifests.yaml")))
     parser.add_argument("--out", default=os.path.normpath(os.path.join(data, "shop.pcap")))
     parser.add_argument("--keep-logs", action="store_true", help="leave the programs' logs behind")
-    options = parser.parse_args()
-    if os.geteuid() != 0:
-        print("lab/record.py: needs root, for network namespaces", file=sys.stderr)
-        return 1
+
+
+def main(options: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leave through the clean-up below
     directory = tempfile.mkdtemp(prefix="weirlab-")
     try:
         record(options, directory)
-    except RuntimeError as error:
-        print(f"lab/record.py: {error}", file=sys.stderr)
-        return 1
     finally:
         if not options.keep_logs:
             shutil.rmtree(directory, ignore_errors=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -97,6 +97,7 @@ def short_path(directory: str, name: str):
 
 def ask(directory: str, request: dict) -> dict:
     """Sends one request to the running lab and waits for its answer."""
+    read(directory)
     with short_path(directory, CONTROL) as path, socket.socket(socket.AF_UNIX) as peer:
         try:
             peer.connect(path)

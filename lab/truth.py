@@ -48,18 +48,29 @@ def read(path: str, offset: int = 0) -> list:
 
 def join(records: list, history: History) -> list:
     """Connections in the order of their start."""
-    servers: dict = {}
+    by_id: dict = {}
+    by_peer: dict = {}
     for record in records:
         if record["kind"] == "server":
-            servers.setdefault((record["id"], record["protocol"]), []).append(record)
+            # A client that only connects, or is no program of ours, names no id: then its address tells.
+            index, key = (by_id, record["id"]) if record["id"] else (by_peer, (record["peer_ip"], record["peer_port"]))
+            index.setdefault((record["protocol"], key), []).append(record)
     joined = []
     for record in records:
         if record["kind"] == "client":
-            accepted = servers.get((record["id"], record["protocol"]), [])
-            joined.append(_from_client(record, accepted.pop() if accepted else None, history))
-    for unclaimed in servers.values():
-        joined += [_from_server(record, history) for record in unclaimed]
+            accepted = by_id.get((record["protocol"], record["id"]), [])
+            accepted = accepted or _at_that_time(
+                by_peer.get((record["protocol"], (record["src_ip"], record["src_port"])), []), record
+            )
+            joined.append(_from_client(record, accepted.pop(0) if accepted else None, history))
+    for unclaimed in by_peer.values():
+        joined += [c for c in (_from_server(record, history) for record in unclaimed) if c["src"]["name"]]
     return sorted(joined, key=lambda c: c["start"])
+
+
+def _at_that_time(accepted: list, record: dict) -> list:
+    """The list itself if its first is of the client's connection: ports are used in turn, so in order of time."""
+    return accepted if accepted and record["start"] <= accepted[0]["start"] <= record["end"] else []
 
 
 def _from_client(record: dict, accepted: dict | None, history: History) -> dict:
@@ -68,7 +79,9 @@ def _from_client(record: dict, accepted: dict | None, history: History) -> dict:
     connection["dst"] = {"name": record["dst_name"], "ip": record["dst_ip"], "port": record["dst_port"]}
     connection.update(bytes_sent=record["bytes_sent"], bytes_received=record["bytes_received"], nat_port=0)
     if accepted:
-        connection["accepted"] = {k: accepted[k] for k in ("pod", "local_ip", "local_port", "bytes_received", "bytes_sent")}
+        connection["accepted"] = {
+            k: accepted[k] for k in ("pod", "local_ip", "local_port", "bytes_received", "bytes_sent")
+        }
         if accepted["peer_ip"] != record["src_ip"]:
             connection["nat_port"] = accepted["peer_port"]
     return _with_expectation(connection, accepted, history)
@@ -79,7 +92,14 @@ def _from_server(record: dict, history: History) -> dict:
     pod = history.at(record["start"])[0].pod_at(record["peer_ip"])
     upstream = pod.env.get("UPSTREAM", "") if pod else ""
     address, port = upstream.rsplit(":", 1) if upstream else (record["local_ip"], record["local_port"])
-    connection = {"id": "", "protocol": record["protocol"], "start": record["start"], "end": record["end"], "process": "", "pid": 0}
+    connection = {
+        "id": "",
+        "protocol": record["protocol"],
+        "start": record["start"],
+        "end": record["end"],
+        "process": "",
+        "pid": 0,
+    }
     connection["outcome"] = "established"
     connection["src"] = {"name": pod.full_name if pod else "", "ip": record["peer_ip"], "port": record["peer_port"]}
     connection["dst"] = {"name": "", "ip": address, "port": int(port)}
@@ -96,7 +116,9 @@ def _with_expectation(connection: dict, accepted: dict | None, history: History)
     connection["src"]["node"] = first["src_node"]
     connection["service"] = first["service"]
     # Usually one; several if a service has several pods and nobody of them accepted.
-    connection["backends"] = [b for i, b in enumerate(a["backend"] for a in answers) if b not in [x["backend"] for x in answers[:i]]]
+    connection["backends"] = [
+        b for i, b in enumerate(a["backend"] for a in answers) if b not in [x["backend"] for x in answers[:i]]
+    ]
     expected = [a["expected"] for a in answers]
     connection["expected"] = expected[0]
     connection["ambiguous"] = any(e != expected[0] for e in expected)
@@ -128,7 +150,9 @@ def _expectations(cluster: Cluster, connection: dict, accepted: dict | None) -> 
             "port": port,
             "node": receiver.node if receiver else "",
         }
-        found.append({"src_node": source.node if source else "", "service": service, "backend": backend, "expected": expected})
+        found.append(
+            {"src_node": source.node if source else "", "service": service, "backend": backend, "expected": expected}
+        )
     return found
 
 
@@ -151,7 +175,12 @@ def service_at(cluster: Cluster, ip: str, port: int, protocol: str) -> tuple:
             target = item.get("targetPort", item["port"])
             behind = [(p.ip, port_number(p, target, item.get("protocol", "TCP"))) for p in cluster.backends(service)]
             meta = service["metadata"]
-            named = {"namespace": meta["namespace"], "name": meta["name"], "port_name": item.get("name", "-"), "port": item["port"]}
+            named = {
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "port_name": item.get("name", "-"),
+                "port": item["port"],
+            }
             return named, behind
     return None, []
 
@@ -165,7 +194,10 @@ def contradictions(connections: list) -> list:
         if c["ambiguous"] or (denied and c["outcome"] in ("timeout", "unreachable")):
             continue
         if denied or (c["outcome"] == "timeout" and "accepted" not in c):
-            found.append(f"{c['id']}: {c['src']['ip']} -> {c['dst']['ip']}:{c['dst']['port']} {c['protocol']} {c['outcome']}, {verdicts}")
+            found.append(
+                f"{c['id']}: {c['src']['ip']} -> {c['dst']['ip']}:{c['dst']['port']} {c['protocol']} "
+                f"{c['outcome']}, {verdicts}"
+            )
     return found
 
 
@@ -176,7 +208,9 @@ def write(directory: str, out: str, offset: int = 0) -> str:
         for connection in connections:
             file.write(json.dumps(connection, separators=(",", ":")) + "\n")
     outcomes = Counter(c["outcome"] for c in connections)
-    verdicts = Counter("deny" if "deny" in [v["action"] for v in c["expected"].values() if v] else "allow" for c in connections)
+    verdicts = Counter(
+        "deny" if "deny" in [v["action"] for v in c["expected"].values() if v] else "allow" for c in connections
+    )
     summary = {"connections": len(connections), "outcomes": outcomes, "verdicts": verdicts, "file": out}
     summary["contradictions"] = contradictions(connections)
     return json.dumps(summary)

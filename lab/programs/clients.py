@@ -1,12 +1,14 @@
 """Clients of the lab's pods. Each connection is written to the ground truth by the side that made it.
 
-Source ports are bound one after the other, so that a tuple does not come back while anybody may still remember it.
+Source ports are bound one after the other, so that a tuple does not come back while anybody may still remember it. They start
+anywhere, so that the next pod with the same address has others.
 """
 
 import asyncio
 import errno
 import json
 import os
+import random
 import socket
 import struct
 import time
@@ -38,13 +40,14 @@ class Client:
         self.open = 0
         self._number = 0
         self._ports: dict = {}
+        self._first_port = random.randint(FIRST_PORT, LAST_PORT)
 
     def next_id(self) -> str:
         self._number += 1
         return f"{self.name}.{os.getpid()}.{self._number}"
 
     def next_port(self, protocol: str, source: str) -> int:
-        port = self._ports.get((protocol, source), FIRST_PORT - 1) + 1
+        port = self._ports.get((protocol, source), self._first_port - 1) + 1
         if port > LAST_PORT:
             port = FIRST_PORT
         self._ports[protocol, source] = port
@@ -54,7 +57,9 @@ class Client:
 class Record:
     """One connection's line in the ground truth, written when it ends."""
 
-    def __init__(self, client: Client, protocol: str, dest: tuple, name: str, source: str, port: int | None = None) -> None:
+    def __init__(
+        self, client: Client, protocol: str, dest: tuple, name: str, source: str, port: int | None = None
+    ) -> None:
         self.client, self.outcome = client, "timeout"
         self.sent = self.received = 0
         self.source = source or client.addresses[0]
@@ -193,7 +198,9 @@ async def datagram(
 
 async def ping(client: Client, dest: str, source: str = "", timeout: float = 1) -> None:
     """One ICMP echo. Its identifier stands for a source port."""
-    number = client.next_port("icmp", source or client.addresses[0])
+    own = source or client.addresses[0]
+    # Two that ping each other have odd and even identifiers: else both would be one conversation.
+    number = client.next_port("icmp", own) * 2 + (own < dest)
     record = Record(client, "icmp", (dest, 8 << 8), "", source, number)
     payload = record.fields["id"].encode().ljust(56)[:56]
     with record, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as endpoint:
@@ -207,7 +214,11 @@ async def ping(client: Client, dest: str, source: str = "", timeout: float = 1) 
         while True:
             left = deadline - time.monotonic()
             answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(endpoint, CHUNK), max(left, 0))
-            if answer[20] == 0 and answer[24:26] == struct.pack(">H", number) and socket.inet_ntoa(answer[12:16]) == dest:
+            if (
+                answer[20] == 0
+                and answer[24:26] == struct.pack(">H", number)
+                and socket.inet_ntoa(answer[12:16]) == dest
+            ):
                 record.received, record.outcome = len(answer) - 28, "established"
                 return
 

@@ -1,4 +1,4 @@
-"""Servers of the lab's pods. The accepting side of each connection is written to the ground truth too: who really served."""
+"""Servers of the lab's pods. They too write to the ground truth: so it is known who really served."""
 
 import asyncio
 import json
@@ -50,7 +50,9 @@ class Servers:
         self.client, self.routes = client, routes
         self.open = 0
 
-    def log(self, identity: str, protocol: str, peer: tuple, local: tuple, start: int, received: int, sent: int) -> None:
+    def log(
+        self, identity: str, protocol: str, peer: tuple, local: tuple, start: int, received: int, sent: int
+    ) -> None:
         self.client.truth.write(
             {
                 "kind": "server",

@@ -10,10 +10,22 @@
 #include "app/agent_pipeline.h"
 #include "app/command_line.h"
 #include "app/commands.h"
-#include "app/setting_flags.h"
+#include "app/settings_flags.h"
 
 namespace weir::app {
 namespace {
+
+/// Short ways to single options.
+constexpr struct {
+  const char *flag, *key, *help;
+} kFlags[] = {
+    {"--node", "node_name", "this node's name (default: the host's)"},
+    {"--cluster", "cluster", "Kubernetes objects as YAML or JSON: files or folders, watched for changes"},
+    {"--kubeconfig", "kubeconfig", "the API server to watch"},
+    {"--source", "sources", "auto, ebpf, conntrack or afpacket"},
+    {"--log-dir", "log_directory", "where flows.log, dns.log, l7.log and agent.log go"},
+    {"--interval", "flush_interval", "length of a window"},
+};
 
 std::atomic<AgentPipeline*> running{nullptr};
 
@@ -65,22 +77,25 @@ int run_agent(std::span<const char* const> args) {
       "Watches the connections of this node's pods and writes flow, DNS and L7 logs.\n"
       "Every option of docs/configuration.md can be given with --set KEY=VALUE or in the file of --config."};
   app.name("weir agent");
-  SettingFlags flags({{"--node", "node_name", "this node's name (default: the host's)"},
-                      {"--cluster", "cluster", "Kubernetes objects as YAML or JSON: a file or folder, watched for changes"},
-                      {"--kubeconfig", "kubeconfig", "the API server to watch, in place of the pod's service account"},
-                      {"--source", "sources", "auto, ebpf, conntrack or afpacket"},
-                      {"--log-dir", "log_directory", "where flows.log, dns.log, l7.log and agent.log go"},
-                      {"--interval", "flush_interval", "length of a window"}});
-  flags.add_to(app);
+  SettingsFlags flags;
+  add_settings_flags(app, flags);
+  std::vector<std::string> values(std::size(kFlags));
+  for (std::size_t i = 0; i < values.size(); ++i) app.add_option(kFlags[i].flag, values[i], kFlags[i].help);
   if (const std::optional<int> code = parse_command_line(app, args)) return *code;
-  Result<config::Settings> settings = flags.settings();
-  if (!settings.ok()) return fail(settings.error());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!values[i].empty()) flags.set.push_back(std::string(kFlags[i].key) + "=" + values[i]);
+  }
+  const Result<ResolvedSettings> resolved = resolve_settings(flags);
+  if (!resolved.ok()) return fail(resolved.error());
 
   AgentPipeline::Options options;
-  options.settings = settings.value();
+  options.settings = resolved.value().settings;
   options.node = options.settings.node_name.empty() ? host_name() : options.settings.node_name;
   options.note = note;
-  options.reload = [&flags] { return flags.settings(); };
+  options.reload = [&flags]() -> Result<config::Settings> {
+    TRY_ASSIGN(const ResolvedSettings again, resolve_settings(flags));
+    return again.settings;
+  };
   auto created = AgentPipeline::create(std::move(options));
   if (!created.ok()) return fail(created.error());
   catch_signals(created.value().get());

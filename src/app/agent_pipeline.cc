@@ -21,6 +21,8 @@ constexpr std::int64_t kSecond = 1'000'000'000, kMillisecond = 1'000'000;
 constexpr std::int64_t kRestNs = 10 * kMillisecond;
 /// Reads of one source in a row before the others have their turn.
 constexpr int kReadsInARow = 64;
+/// Connections get their context this long after they began at the earliest, and at the latest with the report after.
+constexpr std::int64_t kInitialDelayNs = 2 * kSecond, kReportNs = 5 * kSecond;
 
 std::int64_t clock_ns(clockid_t clock) {
   timespec t{};
@@ -30,9 +32,7 @@ std::int64_t clock_ns(clockid_t clock) {
 std::int64_t wall_ns() { return clock_ns(CLOCK_REALTIME); }
 std::int64_t steady_ns() { return clock_ns(CLOCK_BOOTTIME); }
 
-Error system_error(const char* what) {
-  return {ErrorCode::kInternal, std::string(what) + ": " + std::strerror(errno)};
-}
+Error system_error(const char* what) { return {ErrorCode::kInternal, std::string(what) + ": " + std::strerror(errno)}; }
 
 }  // namespace
 
@@ -41,6 +41,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   AgentPipeline& p = *pipeline;
   p.options_ = std::move(options);
   const config::Settings& settings = p.options_.settings;
+  p.report_ = AgentReport(p.options_.node);
   p.interval_ns_ = settings.flush_interval.count();
   p.drain_ns_ = settings.drain_interval.count();
   if (p.interval_ns_ < kSecond) {
@@ -52,9 +53,11 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   TRY(p.watch(p.wake_));
 
   TRY_ASSIGN(const std::optional<std::int64_t> counted, flowlog::last_window_end(settings.log_directory));
+  TRY(config::validate_for_agent(settings));
   TRY_ASSIGN(p.logs_, AgentLogs::open(settings, p.options_.note));
   TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
-  TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks()));
+  TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
+                                           std::chrono::nanoseconds(kInitialDelayNs)));
   TRY(p.cluster_->apply(*p.node_, wall_ns()));
   TRY(p.open_sources(counted.value_or(0) * kSecond));
   return pipeline;
@@ -89,6 +92,8 @@ Status AgentPipeline::watch(int fd) {
   if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return system_error("epoll_ctl");
   return {};
 }
+
+void AgentPipeline::reload() { reload_wanted_ = true; }
 
 void AgentPipeline::stop() {
   const std::uint64_t one = 1;
@@ -151,18 +156,39 @@ void AgentPipeline::poll_interfaces() {
 bool AgentPipeline::read_sources() {
   bool busy = false;
   // Verdicts and translations first: the connections that they belong to come after them.
-  if (hits_ != nullptr) busy |= hits_->read(*node_, feed_.get(), wall_ns());
-  if (nat_ != nullptr) busy |= nat_->read(*node_, wall_ns());
-  for (int i = 0; i < kReadsInARow && feed_->read(*node_); ++i) busy = true;
+  const std::int64_t now = wall_ns();
+  if (hits_ != nullptr) busy |= hits_->read(*node_, *feed_, now);
+  if (nat_ != nullptr) busy |= nat_->read(*node_, now);
+  for (int i = 0; i < kReadsInARow && feed_->read(*node_, now); ++i) busy = true;
   return busy;
 }
 
 void AgentPipeline::drain(std::int64_t now_ns) {
   feed_->drain(*node_, now_ns);
-  node_->advance(now_ns);
   const Status status = cluster_->apply(*node_, now_ns);
   if (!status.ok()) note(status.error().message);
+  if (steady_ns() >= next_report_ns_) {
+    feed_->report(*node_);
+    next_report_ns_ = steady_ns() + kReportNs;
+  }
+  node_->advance(now_ns);
   logs_->flush(steady_ns());
+}
+
+std::vector<model::SourceCounts> AgentPipeline::source_counts() {
+  std::vector<model::SourceCounts> sources{feed_->stats().counts};
+  if (hits_ != nullptr) sources.push_back(hits_->stats());
+  if (nat_ != nullptr) sources.push_back(nat_->stats());
+  return sources;
+}
+
+void AgentPipeline::publish(std::int64_t start_s, std::int64_t end_s) {
+  AgentTotals totals;
+  totals.sources = source_counts();
+  totals.feed = feed_->stats();
+  totals.node = node_->stats();
+  totals.logs = logs_->files();
+  report_.write(totals, start_s, end_s, logs_->agent_lines());
 }
 
 void AgentPipeline::close_window(std::int64_t now_ns) {
@@ -172,12 +198,13 @@ void AgentPipeline::close_window(std::int64_t now_ns) {
   }
   read_sources();
   drain(now_ns);
-  feed_->flush(*node_, now_ns);
+  feed_->flush(*node_, now_ns, stopping_);
+  if (stopping_) node_->finish_young();
   const std::int64_t start_s = window_start_ns_ / kSecond;
   const std::int64_t end_s = std::max(stopping_ ? (now_ns + kSecond - 1) / kSecond : now_ns / kSecond, start_s);
   logs_->begin_window();
   node_->close_window(start_s, end_s);
-  write_agent_line(start_s, end_s);
+  publish(start_s, end_s);
   logs_->flush(steady_ns());
   window_start_ns_ = end_s * kSecond;
   window_end_ns_ = now_ns - now_ns % interval_ns_ + interval_ns_;

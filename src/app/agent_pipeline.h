@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -8,9 +9,11 @@
 #include <vector>
 
 #include "app/agent_logs.h"
+#include "app/agent_report.h"
 #include "app/cluster_feed.h"
 #include "app/connection_feed.h"
 #include "app/hit_feed.h"
+#include "app/nat_feed.h"
 #include "app/node_pipeline.h"
 #include "capture/interface_watch.h"
 #include "config/settings.h"
@@ -29,6 +32,8 @@ class AgentPipeline {
     std::string node;
     /// Notes for a person: one line each.
     std::function<void(std::string_view)> note;
+    /// Reads the settings anew, for reload().
+    std::function<Result<config::Settings>()> reload;
   };
 
   /// Opens logs, cluster and sources. Nothing is read before run().
@@ -41,21 +46,21 @@ class AgentPipeline {
   Status run();
   /// Ends run() soon. From any thread or signal handler.
   void stop();
+  /// The configuration changed: those options that can be taken over while running are, at the next window. From any
+  /// thread or signal handler.
+  void reload();
 
  private:
-  struct Losses {
-    std::uint64_t flows_dropped = 0;
-  };
-
   AgentPipeline() = default;
-  Status open_sources();
+  Status open_sources(std::int64_t counted_until_ns);
   Status watch(int fd);
   void wait();
   void poll_interfaces();
   bool read_sources();
   void drain(std::int64_t now_ns);
   void close_window(std::int64_t now_ns);
-  void write_agent_line(std::int64_t start_s, std::int64_t end_s);
+  std::vector<model::SourceCounts> source_counts();
+  void publish(std::int64_t start_s, std::int64_t end_s);
   void note(std::string_view text) const { options_.note(text); }
 
   Options options_;
@@ -67,11 +72,13 @@ class AgentPipeline {
   /// Data plane verdicts and address translations; null: not available or not wanted.
   std::unique_ptr<HitFeed> hits_;
   std::unique_ptr<NatFeed> nat_;
+  AgentReport report_;
   int epoll_ = -1, wake_ = -1;
   bool stopping_ = false;
+  std::atomic<bool> reload_wanted_{false};
   std::int64_t interval_ns_ = 0, drain_ns_ = 0;
   std::int64_t window_start_ns_ = 0, window_end_ns_ = 0;
-  std::int64_t next_drain_ns_ = 0;
+  std::int64_t next_drain_ns_ = 0, next_report_ns_ = 0;
 };
 
 }  // namespace weir::app

@@ -31,7 +31,9 @@ class ConnectionFeed {
   virtual bool read(NodePipeline& node, std::int64_t now_ns) = 0;
   /// Once a drain interval: fetches what the kernel has counted, ends what timed out.
   virtual void drain(NodePipeline& node, std::int64_t now_ns) = 0;
-  /// A window ends: everything counted by now goes on. `final`: the agent ends.
+  /// Hands on what was counted by now. Every few seconds: connections get their context while it can be had.
+  virtual void report(NodePipeline& node) = 0;
+  /// A window ends: fetches what the kernel has counted, and hands on all. `final`: the agent ends.
   virtual void flush(NodePipeline& node, std::int64_t now_ns, bool final) = 0;
   virtual Status add_interface(const capture::PodInterface& interface) = 0;
   virtual void remove_interface(const capture::PodInterface& interface) = 0;

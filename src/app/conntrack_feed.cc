@@ -54,10 +54,14 @@ void ConntrackFeed::dump_now(NodePipeline& node, std::int64_t now_ns) {
   for (int i = 0; i < kMostReads && reader_->dump_pending(); ++i) read(node, now_ns);
 }
 
+void ConntrackFeed::report(NodePipeline& node) {
+  for (auto updates = meter_->flush(); !updates.empty(); updates = meter_->flush()) node.collect(updates);
+}
+
 void ConntrackFeed::flush(NodePipeline& node, std::int64_t now_ns, bool final) {
   dump_now(node, now_ns);
   if (final) meter_->end_input();
-  for (auto updates = meter_->flush(); !updates.empty(); updates = meter_->flush()) node.collect(updates);
+  report(node);
 }
 
 FeedStats ConntrackFeed::stats() {

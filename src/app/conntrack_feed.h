@@ -24,6 +24,7 @@ class ConntrackFeed final : public ConnectionFeed {
   int fd() const override { return reader_->fd(); }
   bool read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
+  void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;
   Status add_interface(const capture::PodInterface&) override { return {}; }
   void remove_interface(const capture::PodInterface&) override {}

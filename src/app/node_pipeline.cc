@@ -9,7 +9,8 @@ namespace weir::app {
 
 Result<std::unique_ptr<NodePipeline>> NodePipeline::create(const config::Settings& settings,
                                                            cluster::ClusterObjects objects, bool cluster_known,
-                                                           const std::string& node, RecordSinks sinks) {
+                                                           const std::string& node, RecordSinks sinks,
+                                                           std::chrono::nanoseconds initial_delay) {
   std::unique_ptr<NodePipeline> pipeline(new NodePipeline());
   NodePipeline& p = *pipeline;
   p.sinks_ = std::move(sinks);
@@ -18,8 +19,9 @@ Result<std::unique_ptr<NodePipeline>> NodePipeline::create(const config::Setting
   p.engine_options_ = engine_options(settings);
   p.engine_options_.trace_store = &p.traces_;
   if (cluster_known) TRY(p.build_engine());
-  p.collector_ =
-      std::make_unique<collect::Collector>(collector_options(settings, cluster_known), *p.ledger_, p.engine_.get(), p.traces_);
+  collect::CollectorOptions collector = collector_options(settings, cluster_known);
+  collector.initial_delay = initial_delay;
+  p.collector_ = std::make_unique<collect::Collector>(collector, *p.ledger_, p.engine_.get(), p.traces_);
   p.dns_inspector_ = std::make_unique<meter::DnsInspector>(dns_inspector_options(settings));
   TRY_ASSIGN(const meter::HttpInspectorOptions http, http_inspector_options(settings));
   p.http_inspector_ = std::make_unique<meter::HttpInspector>(http);
@@ -46,14 +48,29 @@ Status NodePipeline::refresh_policies() {
   Status status = build_engine();
   if (!status.ok()) engine_ = nullptr;
   collector_->set_engine(engine_.get());
-  flows_->add(collector_->reports());
-  collector_->clear_reports();
+  take_reports();
   return status;
+}
+
+void NodePipeline::advance(std::int64_t now_ns) {
+  dns_inspector_->advance(now_ns);
+  collector_->advance(now_ns);
+  take_reports();
 }
 
 void NodePipeline::finish_input() {
   dns_inspector_->finish();
   http_inspector_->finish();
+}
+
+void NodePipeline::finish_young() {
+  collector_->finish();
+  take_reports();
+}
+
+void NodePipeline::take_reports() {
+  flows_->add(collector_->reports());
+  collector_->clear_reports();
 }
 
 void NodePipeline::take(std::span<const model::ConnectionUpdate> updates) {
@@ -93,8 +110,7 @@ void NodePipeline::collect(std::span<const model::ConnectionUpdate> updates) {
   for (const model::ConnectionUpdate& update : updates) {
     collector_->add(update);
   }
-  flows_->add(collector_->reports());
-  collector_->clear_reports();
+  take_reports();
 }
 
 void NodePipeline::close_window(std::int64_t start_s, std::int64_t end_s) {
@@ -126,6 +142,8 @@ NodeStats NodePipeline::stats() const {
   stats.dns_unlogged = dns_->unlogged();
   stats.l7_unlogged = l7_->unlogged();
   stats.domains_dropped = collector_->domains_dropped();
+  stats.hits_dropped = collector_->hits().dropped();
+  stats.hits_unmatched = collector_->hits().unmatched();
   return stats;
 }
 

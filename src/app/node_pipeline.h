@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
@@ -26,11 +27,12 @@ struct RecordSinks {
   std::function<void(const model::L7Record&)> l7;
 };
 
-/// Whether a packet is part of a lookup that this view of it should report. Two pods' interfaces may see the same lookup:
-/// that of the client is the one that is logged.
+/// Whether a packet is part of a lookup that this view of it should report. Two pods' interfaces may see the same
+/// lookup: that of the client is the one that is logged.
 inline bool wants_dns(const packet::DecodedPacket& packet) {
   if (!meter::DnsInspector::wants(packet)) return false;
-  return packet.zone == 0 || packet.later_fragment || meter::DnsInspector::is_dns_port(packet.tuple.dest_port) == packet.from_pod;
+  return packet.zone == 0 || packet.later_fragment ||
+         meter::DnsInspector::is_dns_port(packet.tuple.dest_port) == packet.from_pod;
 }
 
 /// What the stages after the metering counted.
@@ -45,15 +47,18 @@ struct NodeStats {
   /// Policy engines built because policies or pods changed, and the time it took.
   std::uint64_t engines = 0;
   std::int64_t engine_ns = 0;
+  std::uint64_t hits_dropped = 0, hits_unmatched = 0;
 };
 
 /// The node half of Weir behind its sources: inspect → collect → aggregate → records. Replay and agent drive it; they
 /// own the source, its meter and the windows' clock. Threads: one.
 class NodePipeline {
  public:
-  /// `cluster_known` false: nobody is a pod, there are no policies. `node`: the one whose pods are local; empty: all.
+  /// `initial_delay`: CollectorOptions. `cluster_known` false: nobody is a pod, there are no policies. `node`: the one
+  /// whose pods are local; empty: all.
   static Result<std::unique_ptr<NodePipeline>> create(const config::Settings& settings, cluster::ClusterObjects objects,
-                                                      bool cluster_known, const std::string& node, RecordSinks sinks);
+                                                      bool cluster_known, const std::string& node, RecordSinks sinks,
+                                                      std::chrono::nanoseconds initial_delay = {});
 
   /// Payload parsers, for packets of a metered connection. `want_more` of inspect_http false: not an HTTP connection.
   void inspect_dns(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
@@ -62,13 +67,12 @@ class NodePipeline {
   bool inspect_http(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
     return http_inspector_->on_segment(packet, slot, forward);
   }
-  /// Time passed: lookups without an answer time out.
-  void advance(std::int64_t now_ns) {
-    dns_inspector_->advance(now_ns);
-    collector_->advance(now_ns);
-  }
+  /// Time passed: lookups without an answer time out, young connections grow old enough to be reported.
+  void advance(std::int64_t now_ns);
   /// The input ended: what still waits is reported as it stands.
   void finish_input();
+  /// The end of a live run: connections too young to be reported are reported.
+  void finish_young();
 
   /// Updates that cannot wait for the window's end, and the transactions that were finished by now.
   void take(std::span<const model::ConnectionUpdate> updates);
@@ -88,6 +92,7 @@ class NodePipeline {
  private:
   NodePipeline() = default;
   void take_transactions();
+  void take_reports();
   Status build_engine();
 
   RecordSinks sinks_;

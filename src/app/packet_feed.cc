@@ -60,9 +60,13 @@ void PacketFeed::drain(NodePipeline& node, std::int64_t now_ns) {
   take(node);
 }
 
+void PacketFeed::report(NodePipeline& node) {
+  for (auto updates = meter_->flush(); !updates.empty(); updates = meter_->flush()) node.collect(updates);
+}
+
 void PacketFeed::flush(NodePipeline& node, std::int64_t, bool final) {
   if (final) meter_->end_input();
-  for (auto updates = meter_->flush(); !updates.empty(); updates = meter_->flush()) node.collect(updates);
+  report(node);
 }
 
 Status PacketFeed::add_interface(const capture::PodInterface& interface) {

@@ -20,6 +20,7 @@ class PacketFeed final : public ConnectionFeed {
   int fd() const override { return packets_->fd(); }
   bool read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
+  void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;
   Status add_interface(const capture::PodInterface& interface) override;
   void remove_interface(const capture::PodInterface& interface) override { packets_->remove_interface(interface); }

@@ -1,10 +1,10 @@
 #include "app/replay_options.h"
 
-#include <unistd.h>
-
 #include <cstdio>
+#include <utility>
 
 #include "app/command_line.h"
+#include "app/settings_flags.h"
 
 namespace weir::app {
 namespace {
@@ -30,7 +30,7 @@ const std::vector<FlagOption>& flag_options() {
 }
 
 Status apply_flags(config::Settings& settings, const std::vector<std::string>& values, bool outer,
-                   const std::vector<std::string>& exclude, const std::vector<std::string>& set) {
+                   const std::vector<std::string>& exclude) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i].empty()) continue;
     for (const char* key : flag_options()[i].keys) {
@@ -40,18 +40,15 @@ Status apply_flags(config::Settings& settings, const std::vector<std::string>& v
   }
   if (outer) settings.meter_outer = true;
   settings.exclude.insert(settings.exclude.end(), exclude.begin(), exclude.end());
-  for (const std::string& assignment : set) {
-    const std::size_t equals = assignment.find('=');
-    if (equals == std::string::npos) return invalid_argument("--set " + assignment + ": KEY=VALUE is wanted");
-    const Status status = config::set_option(settings, assignment.substr(0, equals), assignment.substr(equals + 1));
-    if (!status.ok()) return invalid_argument("--set " + status.error().message);
-  }
   return {};
 }
 
-Status resolve_settings(config::Settings& settings, const std::string& config_file) {
-  if (!config_file.empty()) TRY(config::load_settings_file(settings, config_file));
-  return config::apply_environment(settings, environ);
+Result<config::Settings> resolve_flags(const SettingsFlags& flags, const std::vector<std::string>& values, bool outer,
+                                       const std::vector<std::string>& exclude) {
+  TRY_ASSIGN(ResolvedSettings resolved, load_settings(flags.config_file));
+  TRY(apply_flags(resolved.settings, values, outer, exclude));
+  TRY(apply_assignments(flags.set, resolved));
+  return std::move(resolved.settings);
 }
 
 /// Flows go to standard output unless something else is asked for there.
@@ -64,8 +61,8 @@ void default_output(ReplayOptions& options) {
 
 ReplayOptionsOrExit parse_replay_options(std::span<const char* const> args) {
   ReplayOptions options;
-  std::string config_file;
-  std::vector<std::string> exclude, set;
+  SettingsFlags flags;
+  std::vector<std::string> exclude;
   std::vector<std::string> flag_values(flag_options().size());
   bool outer = false;
 
@@ -83,8 +80,7 @@ ReplayOptionsOrExit parse_replay_options(std::span<const char* const> args) {
   app.add_option("--l7", options.l7, "where L7 (HTTP) logs go");
   app.add_option("--stats", options.stats, "where the counts of what was read, written and dropped go");
   app.add_option("--exclude", exclude, "leave out flows that match this filter expression");
-  app.add_option("--config", config_file, "options as a YAML file; docs/configuration.md lists them");
-  app.add_option("--set", set, "one option: KEY=VALUE");
+  add_settings_flags(app, flags);
   // One word after each flag; only FILE takes many.
   for (CLI::Option* option : app.get_options()) {
     if (option->get_expected_max() > 1 && !option->get_positional())
@@ -92,12 +88,12 @@ ReplayOptionsOrExit parse_replay_options(std::span<const char* const> args) {
   }
 
   if (const std::optional<int> code = parse_command_line(app, args)) return {std::nullopt, *code};
-  Status status = resolve_settings(options.settings, config_file);
-  if (status.ok()) status = apply_flags(options.settings, flag_values, outer, exclude, set);
-  if (!status.ok()) {
-    std::fprintf(stderr, "weir replay: %s\n", status.error().message.c_str());
+  auto settings = resolve_flags(flags, flag_values, outer, exclude);
+  if (!settings.ok()) {
+    std::fprintf(stderr, "weir replay: %s\n", settings.error().message.c_str());
     return {std::nullopt, 2};
   }
+  options.settings = std::move(settings).value();
   default_output(options);
   return {std::move(options), 0};
 }

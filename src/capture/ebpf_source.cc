@@ -21,7 +21,7 @@
 
 #include "bpf/shared.h"
 #include "capture/internal/ebpf_objects.h"
-#include "capture/internal/packet_ring.h"
+#include "capture/internal/bpf_ring.h"
 #include "capture/internal/tc_attachment.h"
 #include "flow.skel.h"
 
@@ -139,7 +139,7 @@ struct EbpfSource::State {
   bool replaced_pins = false, pruned = false;
   TcAttachment::Way way = TcAttachment::Way::kTcx;
   std::unordered_map<int, Attached> interfaces;
-  PacketRing ring;
+  BpfRing ring;
   std::array<PacketView, kViews> views;
 
   enum class Round : std::uint8_t { kIdle, kBatches, kDone };

@@ -11,9 +11,48 @@ Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, po
                      policy::TraceStore& traces)
     : options_(options), ledger_(ledger), engine_(engine), traces_(traces), domains_(options.domains) {}
 
+Collector::Context& Collector::context_of(model::ConnectionSlot slot) {
+  if (slot >= contexts_.size()) contexts_.resize(std::max<std::size_t>(slot + 1, contexts_.size() * 2));
+  return contexts_[slot];
+}
+
 void Collector::add(const model::ConnectionUpdate& update) {
-  if (update.slot >= contexts_.size()) contexts_.resize(std::max<std::size_t>(update.slot + 1, contexts_.size() * 2));
-  Context& context = contexts_[update.slot];
+  Context& context = context_of(update.slot);
+  const std::int64_t delay = options_.initial_delay.count();
+  if (delay > 0 && update.first && !update.last && now_ns_ - update.start_ns < delay) {
+    context = {};
+    context.young = true;
+    young_.insert_or_assign(update.slot, update);
+    return;
+  }
+  if (!context.young || update.first) {
+    process(context, update);
+    return;
+  }
+  merge_young(update);
+  if (!update.last) return;
+  const model::ConnectionUpdate whole = young_.extract(update.slot).mapped();
+  process(context, whole);
+}
+
+void Collector::merge_young(const model::ConnectionUpdate& update) {
+  model::ConnectionUpdate& whole = young_[update.slot];
+  model::ConnectionUpdate merged = update;
+  merged.first = true;
+  merged.resumed = whole.resumed;
+  merged.start_ns = whole.start_ns;
+  merged.closed |= whole.closed;
+  if (update.outcome == model::Outcome::kUnknown) merged.outcome = whole.outcome;
+  merged.delta.packets_forward += whole.delta.packets_forward;
+  merged.delta.packets_reverse += whole.delta.packets_reverse;
+  merged.delta.bytes_forward += whole.delta.bytes_forward;
+  merged.delta.bytes_reverse += whole.delta.bytes_reverse;
+  merged.tcp.retransmissions += whole.tcp.retransmissions;
+  merged.tcp.resets += whole.tcp.resets;
+  whole = merged;
+}
+
+void Collector::process(Context& context, const model::ConnectionUpdate& update) {
   if (update.first) {
     ++stats_.connections;
     context = {};
@@ -28,11 +67,10 @@ void Collector::add(const model::ConnectionUpdate& update) {
     context = {};
     open(context, update, update.newest_ns);
   } else if (!hits_.empty() && !context.ended) {
-    const Context before = context;
+    Context before = context;
     if (take_hits(context) && context.started) {
       ++stats_.verdict_moves;
-      Context ending = before;
-      end_flow(ending, update.slot);
+      end_flow(before, update.slot);
       context.started = false;
     }
   }
@@ -97,8 +135,19 @@ void Collector::on_hit(const model::PolicyHit& hit) {
 }
 
 void Collector::advance(std::int64_t now_ns) {
+  now_ns_ = now_ns;
   hits_.expire(now_ns);
   nat_.advance(now_ns);
+  absl::erase_if(young_, [&](const auto& entry) {
+    if (now_ns - entry.second.start_ns < options_.initial_delay.count()) return false;
+    process(contexts_[entry.first], entry.second);
+    return true;
+  });
+}
+
+void Collector::finish() {
+  for (const auto& [slot, update] : young_) process(contexts_[slot], update);
+  young_.clear();
 }
 
 void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {
@@ -196,21 +245,20 @@ policy::Verdict Collector::evaluate_backends(const Context& context, const model
 
 bool Collector::take_hits(Context& context) {
   bool moved = false;
-  if (context.report_source) moved |= take_hits(context.tuple, true, context.egress, context.egress_source);
-  if (context.dest_is_ours) moved |= take_hits(context.tuple, false, context.ingress, context.ingress_source);
+  if (context.report_source)
+    moved |= take_hits(context.tuple, true, context.started, context.egress, context.egress_source);
+  if (context.dest_is_ours)
+    moved |= take_hits(context.tuple, false, context.started, context.ingress, context.ingress_source);
   return moved;
 }
 
-bool Collector::take_hits(const model::Tuple& tuple, bool egress, policy::SideVerdict& side,
+bool Collector::take_hits(const model::Tuple& tuple, bool egress, bool started, policy::SideVerdict& side,
                           model::VerdictSource& source) {
   const HitTable::Path path = hits_.take(tuple, egress);
   if (path.empty()) return false;
   ++stats_.dataplane_verdicts;
   const model::PolicyHit& last = path.back();
   const policy::SideVerdict before = side;
-  source = model::VerdictSource::kDataplane;
-  side.managed = true;
-  side.action = last.action;
   // A tier's end does not say whose policies apply, and rules that passed on may not be logged: where evaluation comes
   // to the same end, its trace says more.
   const auto agrees = [&](const model::PolicyTrace* trace) {
@@ -220,7 +268,13 @@ bool Collector::take_hits(const model::Tuple& tuple, bool egress, policy::SideVe
     if (last.kind != model::HitKind::kTierEnd) return text == policy::hit_text(last, options_.trace_names);
     return text.starts_with(last.id + "|") && text.ends_with("|-1");
   };
-  if (agrees(before.enforced)) return false;
+  if (agrees(before.enforced)) {
+    if (!started) source = model::VerdictSource::kDataplane;
+    return false;
+  }
+  source = model::VerdictSource::kDataplane;
+  side.managed = true;
+  side.action = last.action;
   if (before.managed && before.action != last.action) ++stats_.verdict_mismatches;
   if (engine_ != nullptr && agrees(side.pending)) {
     side.enforced = side.pending;

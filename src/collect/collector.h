@@ -25,6 +25,9 @@ struct CollectorOptions {
   bool cluster_known = false;
   bool include_services = true;
   DomainCache::Options domains;
+  /// A connection is reported once it is so old, or its source gives its slot back: what is told of it from elsewhere
+  /// (a pod that is new to us, a rule hit, an address translation) has come by then. 0: at once.
+  std::chrono::nanoseconds initial_delay{0};
   /// Of traces that are made of rule hits; as EngineOptions says.
   policy::TraceNames trace_names = policy::TraceNames::kDocumented;
 };
@@ -78,8 +81,11 @@ class Collector {
   void on_hit(const model::PolicyHit& hit);
   /// The connection tracker's view of a connection, for its address translation.
   void on_conntrack(const model::ConntrackEvent& event) { nat_.learn(event); }
-  /// Forgets hits whose connection never came, and translations of connections that are gone.
+  /// Reports the connections that are old enough by now, and forgets hits whose connection never came and translations
+  /// of connections that are gone.
   void advance(std::int64_t now_ns);
+  /// The end: reports the young ones too.
+  void finish();
   const HitTable& hits() const { return hits_; }
 
   void on_dns(const model::DnsTransaction& transaction) { domains_.learn(transaction); }
@@ -109,9 +115,15 @@ class Collector {
     bool report_source = false, report_dest = false;
     /// The source has not given its slot back yet.
     bool open = false;
+    /// Its first update waits in young_.
+    bool young = false;
     bool started = false, ended = false, outcome_reported = false;
   };
 
+  Context& context_of(model::ConnectionSlot slot);
+  void process(Context& context, const model::ConnectionUpdate& update);
+  /// The updates of a connection whose first one waits are one.
+  void merge_young(const model::ConnectionUpdate& update);
   void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
   /// What one end's interface saw, as the whole connection has it.
   void translate(Context& context, const model::ConnectionUpdate& update) const;
@@ -121,7 +133,8 @@ class Collector {
   policy::Verdict evaluate_backends(const Context& context, const model::ConnectionUpdate& update);
   /// Takes the verdicts that the data plane told since the last call. True if one is not what the context says.
   bool take_hits(Context& context);
-  bool take_hits(const model::Tuple& tuple, bool egress, policy::SideVerdict& side, model::VerdictSource& source);
+  bool take_hits(const model::Tuple& tuple, bool egress, bool started, policy::SideVerdict& side,
+                 model::VerdictSource& source);
   /// Reports the flow's end under what it was; its next report starts it anew.
   void end_flow(Context& context, model::ConnectionSlot slot);
   bool identity_moved(const Context& context, const model::ConnectionUpdate& update) const;
@@ -137,6 +150,9 @@ class Collector {
   HitTable hits_;
   NatTable nat_;
   std::vector<Context> contexts_;
+  /// First updates that wait for CollectorOptions::initial_delay, by slot.
+  absl::flat_hash_map<model::ConnectionSlot, model::ConnectionUpdate> young_;
+  std::int64_t now_ns_ = 0;
   absl::flat_hash_map<model::ConnectionSlot, std::vector<IpAddress>> original_sources_;
   std::vector<model::ReportedFlow> reports_;
   std::vector<cluster::Ledger::Backend> backends_;

@@ -45,9 +45,13 @@ std::uint16_t nat_port_of(const ConntrackEvent& e) {
 }
 
 Outcome outcome_of(const Entry& e) {
-  if (!e.has(Entry::kSeenReply)) return Outcome::kUnknown;
-  if (e.protocol != model::kProtoTcp || e.has(Entry::kEstablished)) return Outcome::kEstablished;
-  return e.tcp_state == kCtClose ? Outcome::kRefused : Outcome::kUnknown;
+  if (e.protocol != model::kProtoTcp) return e.has(Entry::kSeenReply) ? Outcome::kEstablished : Outcome::kUnknown;
+  if (e.has(Entry::kEstablished)) return Outcome::kEstablished;
+  // An entry whose first answer is a RST is deleted at once, before the answer gets its status bit. Whose opener takes
+  // its SYN back itself is deleted likewise, but has no answer in its counters.
+  const bool counted = e.packets[0] != 0;
+  const bool answered = e.has(Entry::kSeenReply) || e.packets[1] != 0 || !counted;
+  return e.tcp_state == kCtClose && answered ? Outcome::kRefused : Outcome::kUnknown;
 }
 
 bool is_unanswered(const Entry& e) { return !e.has(Entry::kSeenReply) && e.outcome == Outcome::kUnknown; }

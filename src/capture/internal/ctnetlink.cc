@@ -9,6 +9,9 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
+/// CTA_TIMESTAMP_EVENT, since Linux 6.14: when the event happened.
+constexpr std::uint16_t kEventTime = 27;
+
 /// True: both addresses are there.
 bool parse_addresses(Bytes bytes, model::Tuple& tuple) {
   NetlinkAttributes walk(bytes);
@@ -130,6 +133,7 @@ bool parse_conntrack_attributes(Bytes attributes, model::ConntrackEvent& out) {
   out.kind = kind;
   out.time_ns = time_ns;
   bool original = false, reply = false;
+  std::int64_t event_ns = 0;
   NetlinkAttributes walk(attributes);
   NetlinkAttribute a;
   while (walk.next(a)) {
@@ -161,10 +165,15 @@ bool parse_conntrack_attributes(Bytes attributes, model::ConntrackEvent& out) {
       case CTA_TIMESTAMP:
         parse_times(a.bytes, out);
         break;
+      case kEventTime:
+        if (a.has(8)) event_ns = static_cast<std::int64_t>(read_be64(a.bytes.data()));
+        break;
       default:
         break;
     }
   }
+  // NEW events have no start time of their own.
+  if (kind == model::ConntrackEvent::Kind::kNew && out.start_ns == 0) out.start_ns = event_ns;
   const bool icmp = out.original.protocol == model::kProtoIcmp || out.original.protocol == model::kProtoIcmp6;
   if (icmp) {
     // The answer has a type of its own; a tuple keeps the request's.

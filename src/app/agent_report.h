@@ -1,0 +1,38 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "app/agent_logs.h"
+#include "app/connection_feed.h"
+#include "app/node_pipeline.h"
+#include "model/agent_window.h"
+
+namespace weir::app {
+
+/// All that the agent's parts counted since they began.
+struct AgentTotals {
+  std::vector<model::SourceCounts> sources;
+  FeedStats feed;
+  NodeStats node;
+  std::array<AgentLogs::File, 4> logs{};
+};
+
+/// Turns totals into what one window saw, lost and cost: the line of agent.log. Threads: one.
+class AgentReport {
+ public:
+  AgentReport() = default;
+  explicit AgentReport(std::string node) : node_(std::move(node)) {}
+
+  /// Appends the line of the window that ends now.
+  void write(const AgentTotals& totals, std::int64_t start_s, std::int64_t end_s, std::string& out);
+
+ private:
+  std::string node_;
+  /// The totals at the end of the window before.
+  model::AgentWindow before_;
+};
+
+}  // namespace weir::app

@@ -1,0 +1,55 @@
+#include "kube/internal/resources.h"
+
+#include <utility>
+
+namespace weir::kube {
+
+using cluster::ObjectKind;
+
+std::vector<Resource> resources_of(const ApiClientOptions& options) {
+  ReflectorTimes times;
+  times.first_retry = options.first_retry;
+  times.last_retry = options.last_retry;
+  times.refused_retry = options.refused_retry;
+  times.watch = options.watch_time;
+  std::vector<Resource> resources;
+  const auto add = [&](int stage, ObjectKind kind, std::string name, std::vector<std::string> paths,
+                       std::string field_selector = {}) {
+    ReflectorOptions reflector;
+    reflector.kind = kind;
+    reflector.name = std::move(name);
+    reflector.paths = std::move(paths);
+    reflector.field_selector = std::move(field_selector);
+    reflector.metadata_only = kind == ObjectKind::kReplicaSet || kind == ObjectKind::kJob;
+    reflector.page_size = options.page_size;
+    reflector.times = times;
+    resources.push_back({std::move(reflector), stage});
+  };
+  add(0, ObjectKind::kNamespace, "namespaces", {"/api/v1/namespaces"});
+  add(0, ObjectKind::kNode, "nodes", {"/api/v1/nodes"});
+  add(0, ObjectKind::kReplicaSet, "replicasets", {"/apis/apps/v1/replicasets"});
+  add(0, ObjectKind::kJob, "jobs", {"/apis/batch/v1/jobs"});
+  add(0, ObjectKind::kService, "services", {"/api/v1/services"});
+  add(0, ObjectKind::kNetworkPolicy, "networkpolicies", {"/apis/networking.k8s.io/v1/networkpolicies"});
+  // Where Calico's own API server runs, both hold the same objects.
+  for (const auto& [kind, name] : {std::pair{ObjectKind::kNetworkSet, "networksets"},
+                                   std::pair{ObjectKind::kGlobalNetworkSet, "globalnetworksets"}}) {
+    add(0, kind, name,
+        {std::string("/apis/crd.projectcalico.org/v1/") + name, std::string("/apis/projectcalico.org/v3/") + name});
+  }
+  add(1, ObjectKind::kEndpointSlice, "endpointslices", {"/apis/discovery.k8s.io/v1/endpointslices"});
+  // A pod without a node has no address yet: when it gets its node, its kubelet is told as we are. The name of a node
+  // needs no escaping (RFC 1123); `=` and `!` within the parameter do.
+  if (options.node.empty()) {
+    add(1, ObjectKind::kPod, "pods", {"/api/v1/pods"}, "spec.nodeName%21%3D");
+  } else {
+    add(1, ObjectKind::kPod, "pods of this node", {"/api/v1/pods"}, "spec.nodeName%3D" + options.node);
+    if (options.other_nodes_pods) {
+      add(1, ObjectKind::kPod, "pods of other nodes", {"/api/v1/pods"},
+          "spec.nodeName%21%3D%2Cspec.nodeName%21%3D" + options.node);
+    }
+  }
+  return resources;
+}
+
+}  // namespace weir::kube

@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+"""The API server client against a real kube-apiserver and etcd: what is created, changed and deleted through kubectl
+shows in the ledger, and nothing is lost when the server dies, forgets, or does not let us see a kind.
+
+Needs etcd, kubectl, openssl and Go 1.24 (for scripts/kube-apiserver.sh). Without them it is skipped with the reason,
+and fails in CI (WEIR_CI=1).
+"""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from cluster import ROOT, Cluster, wait_until
+
+SKIP = 77
+
+
+def skip(reason):
+    print(f"check_live: {reason}")
+    sys.exit(1 if os.environ.get("WEIR_CI") else SKIP)
+
+
+def find_apiserver(given):
+    if given:
+        return given
+    built = subprocess.run([ROOT / "scripts/kube-apiserver.sh"], stdout=subprocess.PIPE, text=True)
+    if built.returncode != 0:
+        skip("no kube-apiserver (see above)")
+    return built.stdout.strip()
+
+
+class Program:
+    """kube_live_test on one kubeconfig."""
+
+    def __init__(self, path, kubeconfig, *args):
+        self.process = subprocess.Popen([path, kubeconfig, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, bufsize=1)
+
+    def ask(self, question):
+        self.process.stdin.write(question + "\n")
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"kube_live_test ended with {self.process.wait()} at '{question}'")
+        return line.rstrip("\n")
+
+    def lines(self, question):
+        lines = [self.ask(question)]
+        while lines[-1] != ".":
+            lines.append(self.process.stdout.readline().rstrip("\n"))
+        return lines[:-1]
+
+    def status(self):
+        first, *kinds = self.lines("status")
+        names = ("name", "state", "objects", "lists", "watches", "refused", "error")
+        return first, {kind.split("|")[0]: dict(zip(names, kind.split("|", 6))) for kind in kinds}
+
+    def wait(self, question, want, seconds=20):
+        last = [None]
+
+        def check():
+            last[0] = self.ask(question)
+            return last[0] == want
+        try:
+            wait_until(f"{question} = {want}", check, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {last[0]}; {self.lines('status')}") from None
+
+    def wait_synced(self):
+        wait_until("synced", lambda: self.status()[0] == "reachable synced", 60)
+
+    def stop(self):
+        self.process.stdin.close()
+        code = self.process.wait(timeout=20)
+        if code != 0:
+            raise AssertionError(f"kube_live_test ended with {code}")
+
+
+class Tests:
+    def __init__(self, cluster, program):
+        self.cluster, self.program_path = cluster, program
+        self.admin = cluster.kubeconfig("admin", {"client-certificate": "admin.crt", "client-key": "admin.key"},
+                                        through_proxy=False)
+
+    def kubectl(self, *args, given=None):
+        environment = {**os.environ, "HOME": str(self.cluster.folder), "KUBECONFIG": self.admin}
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            environment.pop(name, None)
+        done = subprocess.run(["kubectl", *args], input=given, text=True, capture_output=True, env=environment)
+        if done.returncode != 0:
+            raise AssertionError(f"kubectl {' '.join(args)}: {done.stderr}")
+        return done.stdout
+
+    def apply(self, *objects):
+        self.kubectl("create", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+    def pod(self, name, ip, labels=None, namespace="shop", node="node-1", owner=None):
+        """A pod as scheduler and kubelet leave it: bound, running, with an address."""
+        metadata = {"name": name, "namespace": namespace, "labels": labels or {}}
+        if owner:
+            metadata["ownerReferences"] = [{"apiVersion": "v1", "kind": owner[0], "name": owner[1], "uid": "x",
+                                            "controller": True}]
+        self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+                    "spec": {"nodeName": node, "containers": [{"name": "c", "image": "i", "ports": [
+                        {"name": "http", "containerPort": 8080}]}]}})
+        self.set_address(name, ip, namespace)
+
+    def set_address(self, name, ip, namespace="shop"):
+        self.kubectl("patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", json.dumps(
+            {"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}}))
+
+    def delete_pod(self, name, namespace="shop"):
+        """What the kubelet does once the containers are gone."""
+        self.kubectl("delete", "pod", name, "-n", namespace, "--grace-period=0", "--force")
+
+    def start(self, user, *args, name="weir"):
+        return Program(self.program_path, self.cluster.kubeconfig(name, user), *args)
+
+    def prepare(self):
+        rules = [{"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]} for group, resources in (
+            ("", ["namespaces", "nodes", "pods", "services"]), ("apps", ["replicasets"]), ("batch", ["jobs"]),
+            ("discovery.k8s.io", ["endpointslices"]), ("networking.k8s.io", ["networkpolicies"]),
+            ("crd.projectcalico.org", ["networksets", "globalnetworksets"]))]
+        poor = [rule for rule in rules if rule["apiGroups"] != ["networking.k8s.io"]]
+
+        def role(name, rules, group):
+            return [{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+                     "rules": rules},
+                    {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                     "metadata": {"name": name},
+                     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+                     "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}]}]
+        self.apply(*role("weir", rules, "weir-group"), *role("poor", poor, "poor-group"),
+                   {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "a"}}},
+                   {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}})
+        self.pod("web-1", "10.244.0.1", {"app": "web"})
+        self.pod("db-1", "10.244.0.2", {"app": "db"})
+        for number in range(20):  # several pages of a list
+            self.pod_without_address(f"filler-{number}")
+
+    def pod_without_address(self, name):
+        self.cluster.request("POST", "/api/v1/namespaces/shop/pods", {
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"nodeName": "node-2", "containers": [{"name": "c", "image": "i"}]}})
+
+    # ---- each test leaves the cluster as the next one wants it
+
+    def check_initial_list(self, weir):
+        weir.wait_synced()
+        weir.wait("endpoint 10.244.0.1", "shop/web-1 Pod/web-1 app=web")
+        status = weir.status()[1]
+        assert status["pods"]["objects"] == "22", status["pods"]
+        assert status["networksets"]["state"] == "absent", status["networksets"]
+        assert weir.ask("endpoint 10.244.9.9") == "none"
+
+    def check_pods(self, weir):
+        self.pod("cart-1", "10.244.0.3", {"app": "cart"})
+        weir.wait("endpoint 10.244.0.3", "shop/cart-1 Pod/cart-1 app=cart")
+        before = time.time_ns()
+        self.kubectl("label", "pod", "cart-1", "-n", "shop", "tier=back")
+        weir.wait("endpoint 10.244.0.3", "shop/cart-1 Pod/cart-1 app=cart,tier=back")
+        assert weir.ask(f"endpoint 10.244.0.3 {before}") == "shop/cart-1 Pod/cart-1 app=cart", "the past stays"
+
+    def check_reused_address(self, weir):
+        # One pod goes, another gets its address within the second.
+        self.pod("old", "10.244.0.9")
+        weir.wait("endpoint 10.244.0.9", "shop/old Pod/old ")
+        while time.time() % 1 > 0.1:
+            time.sleep(0.01)
+        before = time.time_ns()
+        self.cluster.request("DELETE", "/api/v1/namespaces/shop/pods/old?gracePeriodSeconds=0")
+        self.cluster.request("POST", "/api/v1/namespaces/shop/pods", {
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new"},
+            "spec": {"nodeName": "node-1", "containers": [{"name": "c", "image": "i"}]}})
+        self.cluster.request("PATCH", "/api/v1/namespaces/shop/pods/new/status",
+                             {"status": {"phase": "Running", "podIP": "10.244.0.9", "podIPs": [{"ip": "10.244.0.9"}]}},
+                             "application/merge-patch+json")
+        weir.wait("endpoint 10.244.0.9", "shop/new Pod/new ")
+        assert weir.ask(f"endpoint 10.244.0.9 {before}") == "shop/old Pod/old ", "an earlier flow keeps its name"
+        self.delete_pod("new")
+
+    def check_owner_chain(self, weir):
+        self.apply({"apiVersion": "apps/v1", "kind": "ReplicaSet",
+                    "metadata": {"name": "api-77", "namespace": "shop", "ownerReferences": [
+                        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "d", "controller": True}]},
+                    "spec": {"replicas": 0, "selector": {"matchLabels": {"a": "b"}},
+                             "template": {"metadata": {"labels": {"a": "b"}},
+                                          "spec": {"containers": [{"name": "c", "image": "i"}]}}}})
+        self.pod("api-77-x", "10.244.0.4", owner=("ReplicaSet", "api-77"))
+        weir.wait("endpoint 10.244.0.4", "shop/api-77-x Deployment/api ")
+
+    def check_services(self, weir):
+        self.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+                    "spec": {"clusterIP": "10.96.0.50", "ports": [{"name": "http", "port": 80}]}},
+                   {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                    "metadata": {"name": "web-x", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+                    "endpoints": [{"addresses": ["10.244.0.1"], "conditions": {"ready": True}}],
+                    "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]})
+        weir.wait("service 10.96.0.50 80", "shop/web:http")
+        weir.wait("backends 10.96.0.50 80", "shop/web-1 10.244.0.1:8080")
+        self.kubectl("delete", "service", "web", "-n", "shop")
+        weir.wait("service 10.96.0.50 80", "none")
+
+    def check_policies(self, weir):
+        weir.wait("verdict shop/web-1 shop/db-1 5432", "allow")
+        policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+                  "metadata": {"name": "db", "namespace": "shop"},
+                  "spec": {"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"]}}
+        self.apply(policy)
+        weir.wait("verdict shop/web-1 shop/db-1 5432", "deny")
+        self.kubectl("patch", "networkpolicy", "db", "-n", "shop", "--type=merge", "-p", json.dumps(
+            {"spec": {"ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}],
+                                   "ports": [{"port": 5432}]}]}}))
+        weir.wait("verdict shop/web-1 shop/db-1 5432", "allow")
+        assert weir.ask("verdict shop/web-1 shop/db-1 5433") == "deny"
+        self.kubectl("delete", "networkpolicy", "db", "-n", "shop")
+        weir.wait("verdict shop/web-1 shop/db-1 5433", "allow")
+
+    def check_network_sets(self, weir):
+        """A kind that comes to be while we run."""
+        for plural, kind, scope in (("networksets", "NetworkSet", "Namespaced"),
+                                    ("globalnetworksets", "GlobalNetworkSet", "Cluster")):
+            self.apply({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                        "metadata": {"name": f"{plural}.crd.projectcalico.org"},
+                        "spec": {"group": "crd.projectcalico.org", "scope": scope,
+                                 "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
+                                 "versions": [{"name": "v1", "served": True, "storage": True, "schema": {
+                                     "openAPIV3Schema": {"type": "object",
+                                                         "x-kubernetes-preserve-unknown-fields": True}}}]}})
+        wait_until("the kind is served", lambda: "globalnetworksets" in self.kubectl("api-resources"), 30)
+        self.apply({"apiVersion": "crd.projectcalico.org/v1", "kind": "GlobalNetworkSet", "metadata": {"name": "feed"},
+                    "spec": {"nets": ["198.51.100.0/24"]}})
+        weir.wait("set 198.51.100.7", "-/feed")
+        assert any("globalnetworksets: followed again" in line for line in weir.lines("log")), weir.lines("log")
+
+    def check_server_killed(self, weir):
+        """kill -9 of the API server: what is known stays, what changed meanwhile and after comes."""
+        lists = {name: kind["lists"] for name, kind in weir.status()[1].items()}
+        self.cluster.kill("apiserver")
+        wait_until("unreachable", lambda: weir.status()[0].startswith("unreachable"))
+        assert weir.ask("endpoint 10.244.0.1") == "shop/web-1 Pod/web-1 app=web"
+        self.cluster.start_apiserver()
+        self.pod("after", "10.244.0.11")
+        self.delete_pod("cart-1")
+        weir.wait("endpoint 10.244.0.11", "shop/after Pod/after ", 60)
+        weir.wait("endpoint 10.244.0.3", "none", 60)  # its grace is over
+        assert weir.ask("endpoint 10.244.0.1") == "shop/web-1 Pod/web-1 app=web"
+        print("    lists of pods before and after:", lists["pods"], weir.status()[1]["pods"]["lists"])
+
+    def check_forgotten_place(self, weir):
+        """410: we were away, and the server has forgotten where we were."""
+        before = weir.status()[1]["pods"]
+        self.cluster.proxy.cut()
+        wait_until("unreachable", lambda: weir.status()[0].startswith("unreachable"))
+        self.delete_pod("after")
+        self.pod("missed", "10.244.0.12", {"app": "missed"})
+        self.delete_pod("db-1")
+        self.pod("db-1", "10.244.0.13", {"app": "db"})
+        self.cluster.kill("apiserver")
+        self.cluster.compact()
+        self.cluster.start_apiserver()
+        self.cluster.proxy.join()
+        weir.wait("endpoint 10.244.0.12", "shop/missed Pod/missed app=missed", 60)
+        weir.wait("endpoint 10.244.0.13", "shop/db-1 Pod/db-1 app=db", 60)
+        weir.wait("endpoint 10.244.0.11", "none", 60)
+        weir.wait("endpoint 10.244.0.2", "none", 60)
+        after = weir.status()[1]["pods"]
+        assert int(after["lists"]) > int(before["lists"]), (before, after)
+        assert "too old" in after["error"] or "410" in after["error"] or after["error"], after
+        print(f"    lists {before['lists']} -> {after['lists']}; error: {after['error']}")
+
+    def check_partial_permission(self):
+        """A token that may not see network policies: that kind is left out and said once; granted, it comes."""
+        poor = self.start({"token": "poor-token"}, name="poor")
+        poor.wait_synced()
+        poor.wait("endpoint 10.244.0.1", "shop/web-1 Pod/web-1 app=web")
+        assert poor.status()[1]["networkpolicies"]["state"] == "forbidden", poor.status()
+        time.sleep(4)  # two more tries
+        told = [line for line in poor.lines("log") if "networkpolicies" in line]
+        assert len(told) == 1 and "no permission" in told[0], told
+        self.kubectl("patch", "clusterrole", "poor", "--type=json", "-p", json.dumps(
+            [{"op": "add", "path": "/rules/-", "value": {"apiGroups": ["networking.k8s.io"],
+                                                         "resources": ["networkpolicies"], "verbs": ["list", "watch"]}}]))
+        wait_until("permitted", lambda: poor.status()[1]["networkpolicies"]["state"] == "watching")
+        poor.stop()
+
+    def check_token_file(self):
+        """A token file that rotates is read anew; a wrong token keeps what is known."""
+        path = self.cluster.folder / "token"
+        path.write_text("wrong-token\n")
+        weir = self.start({"tokenFile": str(path)}, name="token")
+        wait_until("refused", lambda: "HTTP 401" in weir.status()[1]["nodes"]["error"])
+        path.write_text("full-token\n")
+        weir.wait_synced()
+        weir.stop()
+
+    def check_client_certificate_and_split_pods(self):
+        weir = self.start({"client-certificate": "admin.crt", "client-key": "admin.key"}, "node-1", name="cert")
+        weir.wait_synced()
+        status = weir.status()[1]
+        own, others = int(status["pods of this node"]["objects"]), int(status["pods of other nodes"]["objects"])
+        assert others == 20 and own >= 3, status
+        self.pod("unbound-then-bound", "10.244.0.20", node="node-1")
+        weir.wait("endpoint 10.244.0.20", "shop/unbound-then-bound Pod/unbound-then-bound ")
+        self.delete_pod("unbound-then-bound")
+        wait_until("one pod less", lambda: weir.status()[1]["pods of this node"]["objects"] == str(own))
+        weir.stop()
+
+    def check_foreign_certificate(self):
+        """A server whose certificate another CA signed is not spoken to."""
+        self.cluster.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                             "2", "-subj", "/CN=other", "-keyout", "other.key", "-out", "other.crt")
+        path = self.cluster.kubeconfig("foreign", {"token": "full-token"})
+        text = open(path).read().replace("ca.crt", "other.crt")
+        open(path, "w").write(text)
+        weir = Program(self.program_path, path)
+        wait_until("refused", lambda: "certificate" in weir.status()[1]["nodes"]["error"])
+        assert weir.status()[0] == "unreachable unsynced", weir.status()
+        weir.stop()
+
+    def run(self):
+        self.prepare()
+        weir = self.start({"token": "full-token"})
+        for check in (self.check_initial_list, self.check_pods, self.check_reused_address, self.check_owner_chain,
+                      self.check_services, self.check_policies, self.check_network_sets, self.check_server_killed,
+                      self.check_forgotten_place):
+            began = time.monotonic()
+            check(weir)
+            print(f"  {check.__name__}: ok ({time.monotonic() - began:.1f} s)", flush=True)
+        weir.stop()
+        for check in (self.check_partial_permission, self.check_token_file,
+                      self.check_client_certificate_and_split_pods, self.check_foreign_certificate):
+            began = time.monotonic()
+            check()
+            print(f"  {check.__name__}: ok ({time.monotonic() - began:.1f} s)", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--apiserver", help="a kube-apiserver; else scripts/kube-apiserver.sh builds one")
+    args = parser.parse_args()
+    for tool in ("etcd", "kubectl", "openssl"):
+        if shutil.which(tool) is None:
+            skip(f"no {tool}: apt-get install etcd-server kubernetes-client openssl")
+    cluster = Cluster(find_apiserver(args.apiserver), shutil.which("etcd"))
+    try:
+        began = time.monotonic()
+        cluster.start()
+        print(f"API server up in {time.monotonic() - began:.1f} s", flush=True)
+        Tests(cluster, args.program).run()
+    finally:
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    main()
