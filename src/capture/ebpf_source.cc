@@ -20,8 +20,9 @@
 #include <vector>
 
 #include "bpf/shared.h"
-#include "capture/internal/ebpf_objects.h"
 #include "capture/internal/bpf_ring.h"
+#include "capture/internal/ebpf_objects.h"
+#include "capture/internal/ebpf_sockets.h"
 #include "capture/internal/tc_attachment.h"
 #include "flow.skel.h"
 
@@ -108,6 +109,7 @@ struct EbpfSource::State {
   struct Attached {
     std::uint16_t zone = 0;
     std::int64_t since_ns = 0;
+    EbpfSockets::Namespace pods;
     TcAttachment out, in;
     /// Detached: rounds until all that was counted there has come.
     int rounds_left = -1;
@@ -127,7 +129,7 @@ struct EbpfSource::State {
   void prune_pins();
   Status begin_round();
   void end_round();
-  const Attached* find(std::uint32_t interface) const {
+  Attached* find(std::uint32_t interface) {
     const auto at = interfaces.find(static_cast<int>(interface));
     return at == interfaces.end() ? nullptr : &at->second;
   }
@@ -139,6 +141,9 @@ struct EbpfSource::State {
   bool replaced_pins = false, pruned = false;
   TcAttachment::Way way = TcAttachment::Way::kTcx;
   std::unordered_map<int, Attached> interfaces;
+  /// Null: not asked.
+  std::unique_ptr<EbpfSockets> sockets;
+  Status sockets_status;
   BpfRing ring;
   std::array<PacketView, kViews> views;
 
@@ -223,6 +228,14 @@ Result<std::unique_ptr<EbpfSource>> EbpfSource::create(EbpfOptions options) {
   TRY(options.validate());
   auto state = std::make_unique<State>();
   state->options = std::move(options);
+  if (state->options.sockets) {
+    auto sockets = EbpfSockets::create({state->options.max_flows, state->options.cgroup});
+    if (sockets.ok()) {
+      state->sockets = std::move(sockets).value();
+    } else {
+      state->sockets_status = std::move(sockets).error();
+    }
+  }
   if (!state->options.tcx) state->way = TcAttachment::Way::kClsact;
   TRY(state->open());
   return std::unique_ptr<EbpfSource>(new EbpfSource(std::move(state)));
@@ -267,6 +280,7 @@ void EbpfSource::detach(const PodInterface& interface) {
 }
 
 const char* EbpfSource::attachment() const { return state_->way == TcAttachment::Way::kTcx ? "tcx" : "clsact"; }
+const Status& EbpfSource::sockets_status() const { return state_->sockets_status; }
 bool EbpfSource::replaced_pins() const { return state_->replaced_pins; }
 
 // --- Connections.
@@ -278,7 +292,9 @@ Status EbpfSource::State::begin_round() {
   if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.control), &zero, &control, BPF_ANY) != 0) {
     return failed("turn the switch", errno);
   }
+  if (sockets != nullptr) TRY(sockets->turn());
   wait_for_programs();
+  if (sockets != nullptr) TRY(sockets->drain());
   offset_ns = unix_offset();
   round = Round::kBatches;
   first_batch = true;
@@ -299,7 +315,7 @@ void EbpfSource::State::end_round() {
 void EbpfSource::State::convert(std::uint32_t count) {
   deltas.clear();
   std::uint32_t newest_interface = 0;
-  const Attached* attached = nullptr;
+  Attached* attached = nullptr;
   for (std::uint32_t i = 0; i < count; ++i) {
     if (attached == nullptr || keys[i].ifindex != newest_interface) attached = find(keys[i].ifindex);
     newest_interface = keys[i].ifindex;
@@ -313,6 +329,7 @@ void EbpfSource::State::convert(std::uint32_t count) {
     delta.zone = attached->zone;
     delta.interface_since_ns = attached->since_ns;
     fill(keys[i], values[i], offset_ns, delta);
+    if (sockets != nullptr) sockets->join(keys[i], attached->pods, delta);
   }
   stats.drained_flows += count;
 }
@@ -394,6 +411,12 @@ EbpfStats EbpfSource::stats() const {
   }
   stats.from_pod = program_stats(state_->skeleton->progs.weir_from_pod);
   stats.to_pod = program_stats(state_->skeleton->progs.weir_to_pod);
+  if (state_->sockets != nullptr) {
+    const EbpfSockets::Stats sockets = state_->sockets->stats();
+    stats.socket_samples = sockets.samples;
+    stats.socket_samples_lost = sockets.lost_full;
+    stats.socket_joined = sockets.joined;
+  }
   return stats;
 }
 
