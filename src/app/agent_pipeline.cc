@@ -106,6 +106,7 @@ Status AgentPipeline::run() {
   window_end_ns_ = window_start_ns_ - window_start_ns_ % interval_ns_ + interval_ns_;
   next_drain_ns_ = steady_ns() + drain_ns_;
   poll_interfaces();
+  drain(window_start_ns_);
   while (!stopping_) {
     wait();
     poll_interfaces();
@@ -167,6 +168,10 @@ void AgentPipeline::drain(std::int64_t now_ns) {
   feed_->drain(*node_, now_ns);
   const Status status = cluster_->apply(*node_, now_ns);
   if (!status.ok()) note(status.error().message);
+  if (hits_ != nullptr && node_->policies_version() != hit_rules_version_) {
+    hit_rules_version_ = node_->policies_version();
+    hits_->set_policies(node_->ledger().network_policies());
+  }
   if (steady_ns() >= next_report_ns_) {
     feed_->report(*node_);
     next_report_ns_ = steady_ns() + kReportNs;

@@ -73,6 +73,8 @@ class AgentPipeline {
   std::unique_ptr<HitFeed> hits_;
   std::unique_ptr<NatFeed> nat_;
   AgentReport report_;
+  /// The policies that hits_ knows.
+  std::uint64_t hit_rules_version_ = ~std::uint64_t{0};
   int epoll_ = -1, wake_ = -1;
   bool stopping_ = false;
   std::atomic<bool> reload_wanted_{false};

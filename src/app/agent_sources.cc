@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/conntrack_feed.h"
+#include "app/ebpf_feed.h"
 #include "app/packet_feed.h"
 
 namespace weir::app {
@@ -16,6 +17,10 @@ Result<std::unique_ptr<ConnectionFeed>> open_feed(const std::string& name, const
   if (name == "conntrack") {
     TRY_ASSIGN(std::unique_ptr<ConntrackFeed> feed, ConntrackFeed::create(settings, counted_until_ns));
     for (const std::string& problem : feed->problems()) note("conntrack: " + problem);
+    return std::unique_ptr<ConnectionFeed>(std::move(feed));
+  }
+  if (name == "ebpf") {
+    TRY_ASSIGN(std::unique_ptr<EbpfFeed> feed, EbpfFeed::create(settings, counted_until_ns != 0));
     return std::unique_ptr<ConnectionFeed>(std::move(feed));
   }
   TRY_ASSIGN(std::unique_ptr<PacketFeed> feed, PacketFeed::create(settings, counted_until_ns != 0));
@@ -48,6 +53,9 @@ Result<AgentSources> open_agent_sources(const config::Settings& settings, std::i
     auto hits = HitFeed::create(settings);
     if (hits.ok()) {
       sources.hits = std::move(hits).value();
+      if (!sources.hits->has_conntrack()) {
+        note("nflog: the kernel does not tell which service a denied connection addressed (NETFILTER_NETLINK_GLUE_CT)");
+      }
     } else if (settings.nflog == "on") {
       return hits.error();
     } else {

@@ -29,6 +29,20 @@ bool HitFeed::read(NodePipeline& node, ConnectionFeed& feed, std::int64_t now_ns
   return any;
 }
 
+void HitFeed::set_policies(std::span<const model::NetworkPolicy> policies) {
+  // Shorter ones fit into a prefix whole, with any rule number.
+  constexpr std::size_t kShortestCut = 50;
+  rules_.clear();
+  for (const model::NetworkPolicy& policy : policies) {
+    for (const std::string& id : {"knp/" + policy.namespace_name + "/" + policy.name,
+                                  "np/" + policy.namespace_name + "/knp.default." + policy.name}) {
+      if (id.size() < kShortestCut) continue;
+      rules_.add_all(model::HitKind::kPolicyRule, id, static_cast<std::int32_t>(policy.ingress.size()),
+                     static_cast<std::int32_t>(policy.egress.size()));
+    }
+  }
+}
+
 model::SourceCounts HitFeed::stats() const {
   const capture::NflogStats& s = reader_->stats();
   return {"nflog", s.hits, s.packets, {{"overrun", s.overruns}, {"unreadable", s.unreadable + s.truncated}}};

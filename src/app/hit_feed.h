@@ -17,6 +17,9 @@ class HitFeed {
   int fd() const { return reader_->fd(); }
   /// Takes what waits; denied connections go to `feed` too. True if there was any.
   bool read(NodePipeline& node, ConnectionFeed& feed, std::int64_t now_ns);
+  /// The policies whose names the data plane may have had to cut: those that are now.
+  void set_policies(std::span<const model::NetworkPolicy> policies);
+  bool has_conntrack() const { return reader_->has_conntrack(); }
   model::SourceCounts stats() const;
 
  private:

@@ -82,6 +82,8 @@ class NodePipeline {
   void close_window(std::int64_t start_s, std::int64_t end_s);
   /// Compiles the policies anew if the ledger's pods, namespaces or policies are others than those that were compiled.
   Status refresh_policies();
+  /// Moves when the policies that verdicts come from are others.
+  std::uint64_t policies_version() const { return engine_version_; }
   /// Keys that are open: none means that a silent window has nothing to say.
   bool has_open_flows() const { return flows_->keys() != 0; }
 

@@ -167,16 +167,32 @@ void Collector::open(Context& context, const model::ConnectionUpdate& update, st
   judge(context, update);
 }
 
-void Collector::translate(Context& context, const model::ConnectionUpdate& update) const {
+void Collector::translate(Context& context, const model::ConnectionUpdate& update) {
   const bool at_source = update.observed_at == model::ObservedAt::kSource;
   const Translation* known = at_source ? nat_.translated(update.tuple) : nat_.original(update.tuple);
-  if (known == nullptr) return;
+  if (known == nullptr) {
+    if (at_source && !hits_.empty()) translate_by_hits(context, update);
+    return;
+  }
   context.original_dest = known->original.dest;
   context.original_dest_port = known->original.dest_port;
   // A destination behind SNAT sees the node; the connection is its opener's all the same.
   context.tuple = known->flow;
   if (known->received.source != known->flow.source || known->received.source_port != known->flow.source_port) {
     context.nat_port = known->received.source_port;
+  }
+}
+
+void Collector::translate_by_hits(Context& context, const model::ConnectionUpdate& update) {
+  backends_.clear();
+  ledger_.backends(update.original_dest, update.original_dest_port, update.tuple.protocol, update.start_ns, backends_);
+  for (const cluster::Ledger::Backend& backend : backends_) {
+    model::Tuple tuple = update.tuple;
+    tuple.dest = backend.ip;
+    tuple.dest_port = backend.port;
+    if (!hits_.has(tuple, true)) continue;
+    context.tuple = tuple;
+    return;
   }
 }
 

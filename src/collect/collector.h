@@ -126,7 +126,10 @@ class Collector {
   void merge_young(const model::ConnectionUpdate& update);
   void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
   /// What one end's interface saw, as the whole connection has it.
-  void translate(Context& context, const model::ConnectionUpdate& update) const;
+  void translate(Context& context, const model::ConnectionUpdate& update);
+  /// A denied connection has no entry in the connection tracker; the data plane's log names the backend that was
+  /// chosen.
+  void translate_by_hits(Context& context, const model::ConnectionUpdate& update);
   void find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const;
   void judge(Context& context, const model::ConnectionUpdate& update);
   policy::Verdict evaluate(const Context& context) const;

@@ -27,6 +27,7 @@ class HitTable {
   /// The path of the tuple (after DNAT, from the opener) in that direction; empty if there is none, or none with a
   /// verdict yet. It is the caller's now.
   Path take(const model::Tuple& tuple, bool egress);
+  bool has(const model::Tuple& tuple, bool egress) const { return paths_.contains(Key{tuple, egress}); }
   /// Forgets what waits too long.
   void expire(std::int64_t now_ns);
 
