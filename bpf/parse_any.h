@@ -49,9 +49,9 @@ static __noinline void skip_extensions(struct __sk_buff* skb, struct cursor* at,
 }
 
 /* RFC 792, RFC 4443. Both directions of a question have the ports of the question. */
-static __noinline void read_icmp(struct __sk_buff* skb, const struct cursor* at, struct packet* p) {
+static __noinline int read_icmp(struct __sk_buff* skb, const struct cursor* at, struct packet* p) {
   __u8 head[6] = {};
-  if (at->offset + 2 > at->end || !load(skb, at->offset, head, 2)) return;
+  if (at->offset + 2 > at->end || !load(skb, at->offset, head, 2)) return 0;
   const bool has_id = at->offset + 6 <= at->end && load(skb, at->offset, head, 6);
   const bool v6 = at->protocol == PROTO_ICMP6;
   __u8 type = head[0];
@@ -70,15 +70,16 @@ static __noinline void read_icmp(struct __sk_buff* skb, const struct cursor* at,
   if (at->offset + 8 > at->end) p->icmp_reply = p->icmp_error = 0;
   p->key.peer_port = (__u16)(type << 8 | head[1]);
   p->key.pod_port = asks && has_id ? bpf_ntohs(*(__u16*)(head + 4)) : 0;
+  return 1;
 }
 
-static __noinline void read_transport(struct __sk_buff* skb, const struct cursor* at, struct packet* p) {
+/* 0: the transport has ports, and they could not be read; they are 0 then. */
+static __noinline int read_transport(struct __sk_buff* skb, const struct cursor* at, struct packet* p) {
   p->l4_offset = at->offset;
-  if (at->lost) return;
   switch (at->protocol) {
     case PROTO_ICMP:
     case PROTO_ICMP6:
-      return read_icmp(skb, at, p);
+      return at->lost ? 0 : read_icmp(skb, at, p);
     case PROTO_TCP:
     case PROTO_UDP:
     case PROTO_SCTP:
@@ -86,26 +87,27 @@ static __noinline void read_transport(struct __sk_buff* skb, const struct cursor
     case PROTO_UDPLITE:
       break;
     default:
-      return;
+      return 1;
   }
   __u8 head[20] = {};
-  if (at->offset + 4 > at->end || !load(skb, at->offset, head, 4)) return;
+  if (at->lost || at->offset + 4 > at->end || !load(skb, at->offset, head, 4)) return 0;
   p->key.pod_port = bpf_ntohs(*(__u16*)head);
   p->key.peer_port = bpf_ntohs(*(__u16*)(head + 2));
   __u32 header = 0;
   if (at->protocol == PROTO_TCP) {
-    if (at->offset + 20 > at->end || !load(skb, at->offset, head, 20)) return;
+    if (at->offset + 20 > at->end || !load(skb, at->offset, head, 20)) return 1;
     header = (head[12] >> 4) * 4;
-    if (header < 20 || header > p->l4_bytes) return;
+    if (header < 20 || header > p->l4_bytes) return 1;
     p->tcp_flags = head[13];
     p->tcp_header = 1;
   } else {
     header = at->protocol == PROTO_SCTP ? 12 : 8;
-    if (header > p->l4_bytes) return;
+    if (header > p->l4_bytes) return 1;
   }
   p->header_bytes += header;
   p->payload_offset = at->offset + header;
   p->payload_bytes = p->l4_bytes - header;
+  return 1;
 }
 
 /* Later fragments belong to the connection of their first. */

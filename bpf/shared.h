@@ -129,3 +129,46 @@ struct weir_counters {
   __u64 sent[2];
   __u64 dropped[2];
 };
+
+/* --- Sockets: what TCP itself knows of a connection, and whose it is. */
+
+struct weir_socket_key {
+  /* Of the network namespace: two of them may have equal addresses. */
+  __u64 netns_cookie;
+  /* As in weir_flow_key: the socket's own end first. */
+  __u8 local[16];
+  __u8 remote[16];
+  __u16 local_port;
+  __u16 remote_port;
+  __u32 zero;
+};
+
+/* Since the agent drained last; RTTs and windows are the newest. */
+struct weir_socket {
+  __u32 smooth_rtt_us;
+  __u32 min_rtt_us;
+  /* Segments. */
+  __u32 congestion_window;
+  __u32 min_congestion_window;
+  __u32 retransmissions;
+  __u32 lost;
+  /* Retransmission timeouts. */
+  __u32 timeouts;
+  __u32 mss;
+  /* Who connected, or made the listening socket; 0: it was there before the agent. */
+  __u32 process_id;
+  char process_name[16];
+};
+
+struct weir_socket_settings {
+  /* Sockets of this network namespace are nobody's pod: the node's own. 0: none is left out. */
+  __u64 skip_netns_cookie;
+  /* An established connection is looked at so often at most. */
+  __u64 sample_ns;
+};
+
+/* By CPU. */
+struct weir_socket_counters {
+  __u64 samples;
+  __u64 lost_full; /* samples that found no room in the map */
+};

@@ -53,12 +53,25 @@ void add_tcp(TcpTotals& totals, const model::TcpSample& sample) {
     totals.mss_min = totals.mss_samples == 0 ? sample.mss : std::min(totals.mss_min, sample.mss);
     ++totals.mss_samples;
   }
+  if (sample.congestion_window != 0) {
+    // The least of the span, if the source knows it.
+    const std::uint32_t least =
+        sample.min_congestion_window != 0 ? sample.min_congestion_window : sample.congestion_window;
+    totals.window_sum += sample.congestion_window;
+    totals.window_min = totals.window_samples == 0 ? least : std::min(totals.window_min, least);
+    ++totals.window_samples;
+  }
   totals.retransmissions += sample.retransmissions;
   totals.resets += sample.resets;
+  if ((sample.lost | sample.timeouts) != 0) {
+    totals.lost += sample.lost;
+    totals.timeouts += sample.timeouts;
+  }
 }
 
 bool is_empty(const model::TcpSample& sample) {
-  return (sample.smooth_rtt_us | sample.min_rtt_us | sample.mss | sample.retransmissions | sample.resets) == 0;
+  return (sample.smooth_rtt_us | sample.min_rtt_us | sample.mss | sample.retransmissions | sample.resets |
+          sample.congestion_window | sample.lost | sample.timeouts) == 0;
 }
 
 std::uint64_t mean(std::uint64_t sum, std::uint32_t samples) { return samples == 0 ? 0 : sum / samples; }
@@ -72,6 +85,10 @@ void fill_tcp(model::FlowRecord& record, const TcpTotals& totals) {
   record.tcp_min_mss = totals.mss_min;
   record.tcp_total_retransmissions = totals.retransmissions;
   record.tcp_resets = totals.resets;
+  record.tcp_mean_send_congestion_window = mean(totals.window_sum, totals.window_samples);
+  record.tcp_min_send_congestion_window = totals.window_min;
+  record.tcp_lost_packets = totals.lost;
+  record.tcp_unrecovered_to = totals.timeouts;
 }
 
 }  // namespace

@@ -452,7 +452,7 @@ TEST_F(Aggregate, DomainsAreDistinctAndCapped) {
 }
 
 TEST_F(Aggregate, TcpStatisticsAreOverSamples) {
-  const model::TcpSample samples[] = {{300, 100, 1400, 2, 0}, {100, 0, 1200, 0, 1}, {}};
+  const model::TcpSample samples[] = {{300, 100, 1400, 2, 0, 30, 10, 5, 2}, {100, 0, 1200, 0, 1, 20}, {}};
   for (const auto& sample : samples) {
     ReportedFlow f = flow(1);
     f.tcp = sample;
@@ -467,6 +467,10 @@ TEST_F(Aggregate, TcpStatisticsAreOverSamples) {
   EXPECT_EQ(r.tcp_min_mss, 1200u);
   EXPECT_EQ(r.tcp_total_retransmissions, 2u);
   EXPECT_EQ(r.tcp_resets, 1u);
+  EXPECT_EQ(r.tcp_mean_send_congestion_window, 25u);
+  EXPECT_EQ(r.tcp_min_send_congestion_window, 10u);
+  EXPECT_EQ(r.tcp_lost_packets, 5u);
+  EXPECT_EQ(r.tcp_unrecovered_to, 2u);
 }
 
 TEST_F(Aggregate, OutcomesAreCounted) {

@@ -52,8 +52,12 @@ struct alignas(64) TcpTotals {
   std::uint32_t smooth_rtt_samples = 0, min_rtt_samples = 0, mss_samples = 0;
   std::uint32_t smooth_rtt_max = 0, min_rtt_max = 0;
   std::uint16_t mss_min = 0;
+  // A line of its own: only what comes from sockets touches it.
+  alignas(64) std::uint64_t window_sum = 0;
+  std::uint64_t lost = 0, timeouts = 0;
+  std::uint32_t window_samples = 0, window_min = 0;
 };
-static_assert(sizeof(TcpTotals) == 64);
+static_assert(sizeof(TcpTotals) == 128 && offsetof(TcpTotals, window_sum) == 64);
 
 /// Entries by key: dense arrays in order of first insertion, and a flat table of (hash tag, position) with linear
 /// probing at a load of at most 1/2. A look-up that hits touches one slot and one entry, both of which can be

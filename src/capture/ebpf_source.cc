@@ -8,16 +8,21 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <iterator>
+#include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "bpf/shared.h"
-#include "capture/internal/ebpf_objects.h"
 #include "capture/internal/bpf_ring.h"
+#include "capture/internal/ebpf_objects.h"
+#include "capture/internal/ebpf_sockets.h"
 #include "capture/internal/tc_attachment.h"
 #include "flow.skel.h"
 
@@ -29,6 +34,8 @@ using packet::PacketView;
 
 constexpr std::uint32_t kBatch = 4096;
 constexpr std::size_t kViews = 256;
+/// Of the names of pinned links, before the interface's index.
+constexpr std::string_view kLinkPrefix = "link-";
 
 std::int64_t clock_ns(clockid_t clock) {
   timespec now{};
@@ -102,6 +109,7 @@ struct EbpfSource::State {
   struct Attached {
     std::uint16_t zone = 0;
     std::int64_t since_ns = 0;
+    EbpfSockets::Namespace pods;
     TcAttachment out, in;
     /// Detached: rounds until all that was counted there has come.
     int rounds_left = -1;
@@ -116,11 +124,12 @@ struct EbpfSource::State {
   Result<TcAttachment> attach(const bpf_program* program, int interface, bool ingress);
   std::string pin_of(int interface, bool ingress) const {
     if (pin_folder.empty()) return {};
-    return pin_folder + "/link-" + std::to_string(interface) + (ingress ? "-out" : "-in");
+    return pin_folder + "/" + std::string(kLinkPrefix) + std::to_string(interface) + (ingress ? "-out" : "-in");
   }
+  void prune_pins();
   Status begin_round();
   void end_round();
-  const Attached* find(std::uint32_t interface) const {
+  Attached* find(std::uint32_t interface) {
     const auto at = interfaces.find(static_cast<int>(interface));
     return at == interfaces.end() ? nullptr : &at->second;
   }
@@ -129,9 +138,12 @@ struct EbpfSource::State {
   EbpfOptions options;
   flow_programs* skeleton = nullptr;
   std::string pin_folder;
-  bool replaced_pins = false;
+  bool replaced_pins = false, pruned = false;
   TcAttachment::Way way = TcAttachment::Way::kTcx;
   std::unordered_map<int, Attached> interfaces;
+  /// Null: not asked.
+  std::unique_ptr<EbpfSockets> sockets;
+  Status sockets_status;
   BpfRing ring;
   std::array<PacketView, kViews> views;
 
@@ -198,10 +210,32 @@ Status EbpfSource::State::pin_maps() {
   return {};
 }
 
+/// Links that an earlier run left, of interfaces that went away in between or are no longer wanted. By the end of the
+/// first round all that are wanted have been attached.
+void EbpfSource::State::prune_pins() {
+  if (pin_folder.empty()) return;
+  std::error_code error;
+  std::vector<std::filesystem::path> stale;
+  for (const auto& entry : std::filesystem::directory_iterator(pin_folder, error)) {
+    const std::string name = entry.path().filename();
+    if (name.compare(0, kLinkPrefix.size(), kLinkPrefix) != 0) continue;
+    if (!interfaces.contains(std::atoi(name.c_str() + kLinkPrefix.size()))) stale.push_back(entry.path());
+  }
+  for (const auto& path : stale) std::filesystem::remove(path, error);
+}
+
 Result<std::unique_ptr<EbpfSource>> EbpfSource::create(EbpfOptions options) {
   TRY(options.validate());
   auto state = std::make_unique<State>();
   state->options = std::move(options);
+  if (state->options.sockets) {
+    auto sockets = EbpfSockets::create({state->options.max_flows, state->options.cgroup});
+    if (sockets.ok()) {
+      state->sockets = std::move(sockets).value();
+    } else {
+      state->sockets_status = std::move(sockets).error();
+    }
+  }
   if (!state->options.tcx) state->way = TcAttachment::Way::kClsact;
   TRY(state->open());
   return std::unique_ptr<EbpfSource>(new EbpfSource(std::move(state)));
@@ -246,6 +280,7 @@ void EbpfSource::detach(const PodInterface& interface) {
 }
 
 const char* EbpfSource::attachment() const { return state_->way == TcAttachment::Way::kTcx ? "tcx" : "clsact"; }
+const Status& EbpfSource::sockets_status() const { return state_->sockets_status; }
 bool EbpfSource::replaced_pins() const { return state_->replaced_pins; }
 
 // --- Connections.
@@ -257,7 +292,9 @@ Status EbpfSource::State::begin_round() {
   if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.control), &zero, &control, BPF_ANY) != 0) {
     return failed("turn the switch", errno);
   }
+  if (sockets != nullptr) TRY(sockets->turn());
   wait_for_programs();
+  if (sockets != nullptr) TRY(sockets->drain());
   offset_ns = unix_offset();
   round = Round::kBatches;
   first_batch = true;
@@ -268,6 +305,7 @@ void EbpfSource::State::end_round() {
   round = Round::kDone;
   half ^= 1;
   ++stats.drains;
+  if (!std::exchange(pruned, true)) prune_pins();
   for (auto at = interfaces.begin(); at != interfaces.end();) {
     const bool gone = at->second.rounds_left > 0 && --at->second.rounds_left == 0;
     at = gone ? interfaces.erase(at) : std::next(at);
@@ -277,7 +315,7 @@ void EbpfSource::State::end_round() {
 void EbpfSource::State::convert(std::uint32_t count) {
   deltas.clear();
   std::uint32_t newest_interface = 0;
-  const Attached* attached = nullptr;
+  Attached* attached = nullptr;
   for (std::uint32_t i = 0; i < count; ++i) {
     if (attached == nullptr || keys[i].ifindex != newest_interface) attached = find(keys[i].ifindex);
     newest_interface = keys[i].ifindex;
@@ -291,6 +329,7 @@ void EbpfSource::State::convert(std::uint32_t count) {
     delta.zone = attached->zone;
     delta.interface_since_ns = attached->since_ns;
     fill(keys[i], values[i], offset_ns, delta);
+    if (sockets != nullptr) sockets->join(keys[i], attached->pods, delta);
   }
   stats.drained_flows += count;
 }
@@ -372,6 +411,12 @@ EbpfStats EbpfSource::stats() const {
   }
   stats.from_pod = program_stats(state_->skeleton->progs.weir_from_pod);
   stats.to_pod = program_stats(state_->skeleton->progs.weir_to_pod);
+  if (state_->sockets != nullptr) {
+    const EbpfSockets::Stats sockets = state_->sockets->stats();
+    stats.socket_samples = sockets.samples;
+    stats.socket_samples_lost = sockets.lost_full;
+    stats.socket_joined = sockets.joined;
+  }
   return stats;
 }
 

@@ -21,6 +21,11 @@ struct EbpfOptions {
   bool dns = true;
   /// Bytes of a frame with an HTTP head that are kept, at most 1,152; 0: no HTTP.
   std::uint32_t http_bytes = 1024;
+  /// Ask the pods' sockets too: RTT, congestion window, retransmissions and processes of TCP connections. Where that is
+  /// not to be had, the rest goes on without (EbpfSource::sockets_status()).
+  bool sockets = true;
+  /// Root of the cgroup2 hierarchy that has all pods; empty: the first one in /proc/mounts.
+  std::string cgroup{};
   /// TCX where the kernel has it, else (or if false) filters on a clsact qdisc.
   bool tcx = true;
   /// A folder in a BPF file system: maps and TCX links are pinned there, the kernel goes on counting while no agent
@@ -53,6 +58,8 @@ struct EbpfStats {
     std::uint64_t runs = 0, run_ns = 0;
   };
   Program from_pod, to_pod;
+  /// Samples of sockets, and those lost as their map was full; connections of drains that got one.
+  std::uint64_t socket_samples = 0, socket_samples_lost = 0, socket_joined = 0;
 };
 
 /// Meters pods' interfaces in the kernel: programs at both directions of the node's half of each pod's veth pair count
@@ -95,6 +102,8 @@ class EbpfSource {
 
   /// "tcx" or "clsact".
   const char* attachment() const;
+  /// Why sockets are not asked, if EbpfOptions::sockets wants it.
+  const Status& sockets_status() const;
   /// Pins of another layout or size were replaced: what was counted there is lost.
   bool replaced_pins() const;
   EbpfStats stats() const;

@@ -123,6 +123,10 @@ void DeltaMeter::add(DeltaEntry& e, ConnectionSlot slot, const FlowDelta& d) {
   e.interface_since_ns = d.interface_since_ns;
   if (d.packets_out + d.packets_in != 0) e.active_ns = std::max(e.active_ns, d.newest_ns);
   take_sample(e.tcp, d.tcp);
+  if (d.process_id != 0) {
+    e.process_id = d.process_id;
+    e.process_name = d.process_name;
+  }
   touch(e, slot);
   const std::int64_t timeout = timeout_of(e);
   // A second connection's flags say nothing of the first.
@@ -148,7 +152,7 @@ void DeltaMeter::reopen(ConnectionSlot slot, const Key& key, const FlowDelta& d)
   second.first_is_out = d.syn_out;
   second.first_flags = packet::kTcpSyn;
   second.reopened = false;
-  second.tcp.retransmissions = second.tcp.resets = 0;
+  second.tcp.retransmissions = second.tcp.resets = second.tcp.lost = second.tcp.timeouts = 0;
   const ConnectionSlot next = open(key, second);
   if (d.syn_ack_out || d.syn_ack_in) set(entries_[next], kSeenFrom, 1 - source_end(entries_[next]));
   add(entries_[next], next, second);
@@ -161,6 +165,10 @@ void DeltaMeter::take_sample(model::TcpSample& all, const model::TcpSample& span
   all.mss = smaller(all.mss, span.mss);
   all.retransmissions += span.retransmissions;
   all.resets += span.resets;
+  if (span.congestion_window != 0) all.congestion_window = span.congestion_window;
+  all.min_congestion_window = smaller(all.min_congestion_window, span.min_congestion_window);
+  all.lost += span.lost;
+  all.timeouts += span.timeouts;
 }
 
 // --- Protocols.
@@ -387,12 +395,14 @@ void DeltaMeter::drain(DeltaEntry& e, ConnectionSlot slot, ConnectionUpdate& u) 
   u.interface_since_ns = e.interface_since_ns;
   u.delta = {e.packets[source], e.packets[dest], e.bytes[source], e.bytes[dest]};
   u.tcp = e.tcp;
+  u.process_id = e.process_id;
+  u.process_name = e.process_name;
   set(e, kReported);
   if (u.closed) set(e, kClosed);
   clear(e, kDirty);
   e.packets[0] = e.packets[1] = 0;
   e.bytes[0] = e.bytes[1] = 0;
-  e.tcp.retransmissions = e.tcp.resets = 0;
+  e.tcp.retransmissions = e.tcp.resets = e.tcp.lost = e.tcp.timeouts = e.tcp.min_congestion_window = 0;
 }
 
 void DeltaMeter::clear_updates() {

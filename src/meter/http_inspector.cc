@@ -96,7 +96,8 @@ struct HttpInspector::Events final : packet::HttpEvents {
     transaction.version = head.version;
     transaction.request_bytes = bytes;
     transaction.original_source = packet::original_client(head, inspector.options_.xff);
-    http.open.push_back({std::move(transaction), false});
+    if (inspector.options_.heads_only) transaction.request_bytes += head.content_length.value_or(0);
+    http.open.push_back({std::move(transaction), inspector.options_.heads_only});
     return Body::kAsHeaders;
   }
 
@@ -119,8 +120,19 @@ struct HttpInspector::Events final : packet::HttpEvents {
     ++inspector.stats_.responses;
     transaction.status = head.status;
     transaction.response_ns = connection.time_ns;
-    if (transaction.method == "HEAD") return Body::kNone;
-    return transaction.method == "CONNECT" ? Body::kTunnel : Body::kAsHeaders;
+    if (transaction.method == "CONNECT") return Body::kTunnel;
+    if (inspector.options_.heads_only && head.status != 101) return finish_with_head(head);
+    return transaction.method == "HEAD" ? Body::kNone : Body::kAsHeaders;
+  }
+
+  /// Of a response whose body will not come. What its head's packet has of it is passed over like all that is no head.
+  Body finish_with_head(const packet::HttpHead& head) {
+    model::HttpTransaction& transaction = http.open.front().transaction;
+    const bool has_body = transaction.method != "HEAD" && head.status != 204 && head.status != 304;
+    if (has_body) transaction.response_bytes += head.content_length.value_or(0);
+    http.message[direction] = Http::Message::kInterim;
+    inspector.report_oldest(http);
+    return Body::kNone;
   }
 
   HttpInspector& inspector;
@@ -204,6 +216,7 @@ bool HttpInspector::on_segment(const packet::DecodedPacket& packet, model::Conne
     connection->streams[other].acknowledge(packet.tcp_ack, budget_, Sink{*this, *connection, slot, other});
   }
   connection->streams[direction].accept(packet, budget_, Sink{*this, *connection, slot, direction});
+  if (options_.heads_only) connection->streams[direction].finish(budget_, Sink{*this, *connection, slot, direction});
   if (!connection->dead) return true;
   end(*connection, slot);
   close(slot);

@@ -18,6 +18,9 @@ struct HttpInspectorOptions {
   packet::XffRule xff;
   /// Connections that are followed at once, about 150 B each before HTTP is found; more are not looked at (counted).
   std::size_t max_connections = 1u << 20;
+  /// The packets are only those that begin with a head (as the eBPF source gives them): what lies between will not
+  /// come. Then a message is finished with its head, and its body counts as its Content-Length says.
+  bool heads_only = false;
   /// Requests of one connection that wait for a response; above it the oldest is reported without one.
   std::size_t max_pipelined = 128;
 };

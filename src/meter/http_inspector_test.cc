@@ -220,5 +220,50 @@ TEST(HttpInspector, HasALimitOfConnections) {
   EXPECT_EQ(s.inspector.stats().dropped_connections, 1u);
 }
 
+TEST(HttpInspector, WithHeadsOnlyAMessageIsFinishedWithItsHead) {
+  HttpInspectorOptions options;
+  options.heads_only = true;
+  Script s(options);
+  const auto skip = [&](bool from_client, std::uint32_t bytes) {
+    (from_client ? s.tcp.client_seq : s.tcp.server_seq) += bytes;
+  };
+  // No handshake: it has no head.
+  s.client("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+  s.server("HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n<html>and so on");
+  EXPECT_EQ(s.finished(), (Lines{"GET a/1 200 28 500043"}));
+  skip(false, 500'000 - 15);
+  s.client("POST /2 HTTP/1.1\r\nContent-Length: 9000\r\n\r\nGET what");
+  skip(true, 9000 - 8);
+  s.server("HTTP/1.1 204 x\r\n\r\n");
+  EXPECT_EQ(s.finished(), (Lines{"POST /2 204 9042 18"}));
+  s.client("GET /3 HTTP/1.1\r\n\r\n");
+  s.server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+  EXPECT_EQ(s.finished(), (Lines{"GET /3 200 19 47"}));
+  skip(false, 70'000);
+  s.client("HEAD /4 HTTP/1.1\r\n\r\n");
+  s.server("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n");
+  EXPECT_EQ(s.finished(), (Lines{"HEAD /4 200 20 38"}));
+  EXPECT_EQ(s.inspector.stats().requests, 4u);
+  EXPECT_EQ(s.inspector.stats().responses, 4u);
+}
+
+TEST(HttpInspector, WithHeadsOnlyACutHeadIsReadAsFarAsItGoes) {
+  HttpInspectorOptions options;
+  options.heads_only = true;
+  Script s(options);
+  const auto cut = [&](bool from_client, std::string text, std::uint32_t wire) {
+    packet::DecodedPacket p = s.tcp.send(from_client, text, s.now += 10);
+    (from_client ? s.tcp.client_seq : s.tcp.server_seq) += wire - p.payload_bytes;
+    p.payload_bytes = wire;
+    s.give(p, from_client);
+  };
+  const std::string request = "GET /1 HTTP/1.1\r\nHost: a\r\nCookie: cut off he";
+  cut(true, request, 3000);
+  s.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  const Lines lines = s.finished();
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].substr(0, 11), "GET a/1 200");
+}
+
 }  // namespace
 }  // namespace weir::meter

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/hash.h"
@@ -47,11 +48,19 @@ struct TcpSample {
   std::uint32_t min_rtt_us = 0;
   /// Maximum segment size that the handshake agreed on (the smaller of both sides), 0 if not seen.
   std::uint16_t mss = 0;
-  /// Retransmitted segments, both directions.
+  /// Retransmitted segments, both directions. Of a source that asks a socket: those that it sent.
   std::uint32_t retransmissions = 0;
   /// RST segments seen.
   std::uint32_t resets = 0;
+  // Only of a source that asks a socket:
+  /// Segments that it may have under way: the newest, and the least of the span.
+  std::uint32_t congestion_window = 0, min_congestion_window = 0;
+  /// Segments that it took for lost, and retransmission timeouts.
+  std::uint32_t lost = 0, timeouts = 0;
 };
+
+/// A process's name as the kernel has it (TASK_COMM_LEN), filled up with zeros; all zeros: not known.
+using ProcessName = std::array<char, 16>;
 
 /// Where a source saw a connection: a source at pods' interfaces sees each end's own half, and that end reports it.
 enum class ObservedAt : std::uint8_t {
@@ -94,6 +103,10 @@ struct ConnectionUpdate {
 
   TrafficDelta delta;
   TcpSample tcp;
+  /// The process whose socket it is at the end where it was observed: it connected, or made the listening socket.
+  /// 0: not known.
+  std::uint32_t process_id = 0;
+  ProcessName process_name{};
 };
 
 }  // namespace weir::model

@@ -34,6 +34,9 @@ struct FlowDelta {
   bool reopened = false;
   /// Of the span, as TcpSample says.
   TcpSample tcp;
+  /// The pod's process, as in ConnectionUpdate.
+  std::uint32_t process_id = 0;
+  ProcessName process_name{};
 };
 
 }  // namespace weir::model

@@ -29,6 +29,8 @@ struct alignas(64) DeltaEntry {
   // Since the last update, by sending end.
   std::uint64_t packets[2], bytes[2];
   model::TcpSample tcp;
+  std::uint32_t process_id;
+  model::ProcessName process_name;
 };
 
 inline bool has(const DeltaEntry& e, std::uint16_t flag) { return (e.flags & flag) != 0; }
