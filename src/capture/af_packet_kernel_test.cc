@@ -14,6 +14,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -24,14 +25,9 @@
 namespace weir::capture {
 namespace {
 
-/// A packet of the tests' own traffic, by what AfPacket and the decoder say of it.
-struct Seen {
-  std::uint16_t zone;
-  bool from_pod;
-  std::uint16_t dest_port;
-
-  friend auto operator<=>(const Seen&, const Seen&) = default;
-};
+/// A packet of the tests' own traffic, by what AfPacket and the decoder say of it: zone, from the pod, destination
+/// port.
+using Seen = std::tuple<int, bool, int>;
 
 sockaddr_in address_of(const char* text, std::uint16_t port) {
   sockaddr_in address{};
@@ -60,17 +56,22 @@ class AfPacketKernel : public tests::NetworkTest {
   void add_pod(const std::string& name, const std::string& net, const tests::NetworkNamespace& pod) {
     // No neighbour discovery of either kind: each packet is one of ours.
     const std::string quiet = "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
-    const std::string node_mac = "02:00:00:00:01:0" + name, pod_mac = "02:00:00:00:02:0" + name;
+    const std::string node_mac = "02:00:00:00:01:0" + name;
+    const std::string pod_mac = "02:00:00:00:02:0" + name;
     ASSERT_TRUE(node.shell(quiet) && pod.shell(quiet));
-    ip("link add cali" + name + " address " + node_mac + " type veth peer name eth0 address " + pod_mac + " netns " +
-       pod.path());
+    std::string pair = "link add cali" + name;
+    pair += " address " + node_mac;
+    pair += " type veth peer name eth0 address " + pod_mac;
+    pair += " netns " + pod.path();
+    ip(pair);
     ip("addr add " + net + ".1/24 dev cali" + name);
     ip("link set cali" + name + " up");
     ip("neigh add " + net + ".2 lladdr " + pod_mac + " dev cali" + name);
-    for (const std::string& arguments :
-         {"addr add " + net + ".2/24 dev eth0", std::string("link set eth0 up"),
-          "neigh add " + net + ".1 lladdr " + node_mac + " dev eth0", "route add default via " + net + ".1"})
-      ASSERT_TRUE(pod.shell("ip " + arguments)) << arguments;
+    const auto in_pod = [&](const std::string& arguments) { ASSERT_TRUE(pod.shell("ip " + arguments)) << arguments; };
+    in_pod("addr add " + net + ".2/24 dev eth0");
+    in_pod("link set eth0 up");
+    in_pod("neigh add " + net + ".1 lladdr " + node_mac + " dev eth0");
+    in_pod("route add default via " + net + ".1");
   }
 
   PodInterface interface(const std::string& name, std::uint16_t zone) {

@@ -19,6 +19,7 @@ using Changes = InterfaceWatch::Changes;
 
 std::vector<std::string> names(const std::vector<PodInterface>& interfaces) {
   std::vector<std::string> all;
+  all.reserve(interfaces.size());
   for (const PodInterface& interface : interfaces) all.push_back(interface.name);
   std::sort(all.begin(), all.end());
   return all;
