@@ -1,9 +1,10 @@
 // ebpf_cost [--packets N] [--rounds N] [--seconds N]
 //
 // What the kernel programs cost, in network namespaces of its own: nanoseconds a run by the kernel's own statistics
-// (kernel.bpf_stats_enabled), over those of an empty program in the same round, with 1, 1,000 and 60,000 connections in
-// random order; the drain of 60,000 connections; and, if iperf3 is there, TCP throughput through the pod's interface
-// with and without metering, offloads off, both ends pinned. Medians of the rounds. Needs root.
+// (kernel.bpf_stats_enabled), over those of an empty program and beside those of the simplest counter in the same
+// round, with 1, 1,000 and 60,000 connections in random order; the drain of 60,000 connections; and, if iperf3 is
+// there, TCP throughput through the pod's interface with and without metering, offloads off, both ends pinned. Medians
+// of the rounds. Needs root.
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -30,6 +31,7 @@
 #include "arguments.h"
 #include "capture/ebpf_source.h"
 #include "capture/internal/tc_attachment.h"
+#include "simple_counter.skel.h"
 
 namespace weir::bench {
 namespace {
@@ -177,30 +179,48 @@ struct Bench {
     return made;
   }
 
-  double empty_ns() const {
-    const bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = -1},
-                             {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-    const int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "Apache-2.0", code, 2, nullptr);
-    if (fd < 0) die("load an empty program");
+  /// Of a program that is attached as the source attaches its own, while `flows` connections speak at random.
+  double peer_ns(int fd, std::uint32_t flows) const {
     enter(node);
     auto attached =
         capture::TcAttachment::attach(fd, interface.index, true, capture::TcAttachment::Way::kTcx, std::string());
     if (!attached.ok()) die(attached.error().message);
     enter(home);
     Sender from = sender();
+    std::uint32_t next = 0;
+    from.send(flows, [&] { return next++; });
     const auto before = program_stats(fd);
-    from.send(packets, [] { return 1u; });
+    std::minstd_rand random(7);
+    from.send(packets, [&] { return static_cast<std::uint32_t>(random() % flows); });
     const double ns = per_run(before, program_stats(fd));
     attached.value().detach();
+    return ns;
+  }
+
+  double empty_ns() const {
+    const bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = -1},
+                             {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+    const int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "Apache-2.0", code, 2, nullptr);
+    if (fd < 0) die("load an empty program");
+    const double ns = peer_ns(fd, 1);
     close(fd);
+    return ns;
+  }
+
+  double counter_ns(std::uint32_t flows) const {
+    simple_counter_programs* programs = simple_counter_programs::open_and_load();
+    if (programs == nullptr) die("load the simple counter");
+    const double ns = peer_ns(bpf_program__fd(programs->progs.simple_counter), flows);
+    simple_counter_programs::destroy(programs);
     return ns;
   }
 
   void measure_runs() const {
     for (const std::uint32_t flows : {1u, 1000u, 60'000u}) {
-      std::vector<double> net, insert;
+      std::vector<double> ours, simple, insert, ratio;
       for (int round = 0; round < rounds; ++round) {
         const double empty = empty_ns();
+        simple.push_back(counter_ns(flows) - empty);
         const auto programs = source(131'072);
         Sender from = sender();
         const auto start = programs->stats().from_pod;
@@ -209,11 +229,13 @@ struct Bench {
         const auto filled = programs->stats().from_pod;
         std::minstd_rand random(7);
         from.send(packets, [&] { return static_cast<std::uint32_t>(random() % flows); });
-        net.push_back(per_run(filled, programs->stats().from_pod) - empty);
+        ours.push_back(per_run(filled, programs->stats().from_pod) - empty);
         insert.push_back(per_run(start, filled) - empty);
+        ratio.push_back(ours.back() / simple.back());
       }
-      std::printf("flows %6u: %6.1f ns/run over the empty program; first packet %6.1f ns\n", flows, median(net),
-                  median(insert));
+      std::printf(
+          "flows %6u: %6.1f ns/run over the empty program; the simple counter %6.1f; ratio %.2f; first packet %6.1f\n",
+          flows, median(ours), median(simple), median(ratio), median(insert));
     }
   }
 
