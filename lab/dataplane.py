@@ -100,7 +100,7 @@ def log_prefix(text: str) -> str:
     if len(text) <= PREFIX_LIMIT:
         return text
     digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"{text[:10]}{digest[:42]}_{text[-10:]}"
+    return f"{text[:10]}_{digest[:41]}_{text[-10:]}"
 
 
 def _peer(cluster: Cluster, namespace: str, peer: dict | None) -> tuple:

@@ -166,6 +166,7 @@ bool AgentPipeline::read_sources() {
 
 void AgentPipeline::drain(std::int64_t now_ns) {
   feed_->drain(*node_, now_ns);
+  if (hits_ != nullptr) hits_->drain(*node_, now_ns);
   const Status status = cluster_->apply(*node_, now_ns);
   if (!status.ok()) note(status.error().message);
   if (hits_ != nullptr && node_->policies_version() != hit_rules_version_) {
@@ -174,6 +175,7 @@ void AgentPipeline::drain(std::int64_t now_ns) {
   }
   if (steady_ns() >= next_report_ns_) {
     feed_->report(*node_);
+    if (hits_ != nullptr) hits_->report(*node_, false);
     next_report_ns_ = steady_ns() + kReportNs;
   }
   node_->advance(now_ns);
@@ -204,6 +206,7 @@ void AgentPipeline::close_window(std::int64_t now_ns) {
   read_sources();
   drain(now_ns);
   feed_->flush(*node_, now_ns, stopping_);
+  if (hits_ != nullptr) hits_->report(*node_, stopping_);
   if (stopping_) node_->finish_young();
   const std::int64_t start_s = window_start_ns_ / kSecond;
   const std::int64_t end_s = std::max(stopping_ ? (now_ns + kSecond - 1) / kSecond : now_ns / kSecond, start_s);

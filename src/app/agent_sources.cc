@@ -49,8 +49,10 @@ Result<std::unique_ptr<ConnectionFeed>> open_best(const config::Settings& settin
 Result<AgentSources> open_agent_sources(const config::Settings& settings, std::int64_t counted_until_ns,
                                         const Note& note) {
   AgentSources sources;
+  TRY_ASSIGN(sources.feed, open_best(settings, counted_until_ns, note));
+  const bool at_interfaces = std::string_view(sources.feed->name()) != "conntrack";
   if (settings.nflog != "off") {
-    auto hits = HitFeed::create(settings);
+    auto hits = HitFeed::create(settings, at_interfaces);
     if (hits.ok()) {
       sources.hits = std::move(hits).value();
       if (!sources.hits->has_conntrack()) {
@@ -62,8 +64,7 @@ Result<AgentSources> open_agent_sources(const config::Settings& settings, std::i
       note("nflog: not used, verdicts are evaluated from policies only: " + hits.error().message);
     }
   }
-  TRY_ASSIGN(sources.feed, open_best(settings, counted_until_ns, note));
-  if (std::string_view(sources.feed->name()) != "conntrack") {
+  if (at_interfaces) {
     auto nat = NatFeed::create(settings);
     if (nat.ok()) {
       sources.nat = std::move(nat).value();

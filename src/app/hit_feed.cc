@@ -1,8 +1,10 @@
 #include "app/hit_feed.h"
 
+#include "app/stage_options.h"
+
 namespace weir::app {
 
-Result<std::unique_ptr<HitFeed>> HitFeed::create(const config::Settings& settings) {
+Result<std::unique_ptr<HitFeed>> HitFeed::create(const config::Settings& settings, bool meter_denied_ingress) {
   std::unique_ptr<HitFeed> feed(new HitFeed());
   capture::NflogReader::Options options;
   options.groups.clear();
@@ -11,7 +13,35 @@ Result<std::unique_ptr<HitFeed>> HitFeed::create(const config::Settings& setting
   }
   options.receive_buffer_bytes = static_cast<std::uint32_t>(settings.nflog_buffer_mb) << 20;
   TRY_ASSIGN(feed->reader_, capture::NflogReader::create(options, &feed->rules_));
+  if (meter_denied_ingress) {
+    const meter::MeterOptions common = live_meter_options(settings);
+    meter::ConntrackMeterOptions meter;
+    meter.hash_seed = common.hash_seed;
+    TRY_ASSIGN(feed->denied_, meter::ConntrackMeter::create(meter));
+  }
   return feed;
+}
+
+void HitFeed::take(NodePipeline& node, std::span<const model::ConnectionUpdate> updates) {
+  updates_.assign(updates.begin(), updates.end());
+  for (model::ConnectionUpdate& update : updates_) {
+    update.slot += collect::Collector::kSecondSource;
+    update.observed_at = model::ObservedAt::kDest;
+  }
+  node.collect(updates_);
+}
+
+void HitFeed::drain(NodePipeline& node, std::int64_t now_ns) {
+  if (denied_ == nullptr) return;
+  denied_->advance(now_ns);
+  take(node, denied_->updates());
+  denied_->clear_updates();
+}
+
+void HitFeed::report(NodePipeline& node, bool final) {
+  if (denied_ == nullptr) return;
+  if (final) denied_->end_input();
+  for (auto updates = denied_->flush(); !updates.empty(); updates = denied_->flush()) take(node, updates);
 }
 
 bool HitFeed::read(NodePipeline& node, ConnectionFeed& feed, std::int64_t now_ns) {
@@ -23,6 +53,11 @@ bool HitFeed::read(NodePipeline& node, ConnectionFeed& feed, std::int64_t now_ns
       any = true;
       node.collector().on_hit(hit);
       feed.on_hit(hit);
+      if (denied_ != nullptr && !hit.egress) denied_->add(hit);
+    }
+    if (denied_ != nullptr) {
+      take(node, denied_->updates());
+      denied_->clear_updates();
     }
     more = read.value().more;
   }

@@ -88,7 +88,8 @@ void NodePipeline::take_transactions() {
     collector_->on_dns(lookup);
     if (!sinks_.dns) continue;
     const std::int64_t at_ns = lookup.query_ns != 0 ? lookup.query_ns : lookup.answer_ns;
-    const cluster::Ledger::Ends ends = ledger_->resolve_ends(lookup.client, lookup.server, at_ns);
+    const model::Tuple asked{lookup.client, lookup.server, lookup.client_port, lookup.server_port, lookup.protocol};
+    const cluster::Ledger::Ends ends = ledger_->resolve_ends(lookup.client, collector_->translated(asked).dest, at_ns);
     dns_->add(lookup, ends.source, ends.dest);
   }
   dns_inspector_->clear_finished();
@@ -96,7 +97,8 @@ void NodePipeline::take_transactions() {
     collector_->on_http(request);
     if (!sinks_.l7) continue;
     const model::Tuple& tuple = request.tuple;
-    const cluster::Ledger::Ends ends = ledger_->resolve_ends(tuple.source, tuple.dest, request.request_ns);
+    const cluster::Ledger::Ends ends =
+        ledger_->resolve_ends(tuple.source, collector_->translated(tuple).dest, request.request_ns);
     // Seen twice on this node: the client's view, which has the service, is the one that is logged.
     if (request.observed_at == model::ObservedAt::kDest && ledger_->is_local(*ends.source)) continue;
     l7_->add(request, ends.source, ends.dest,

@@ -88,11 +88,29 @@ std::size_t AfPacket::next_batch(std::span<packet::PacketView> out) {
   release_blocks();
   // Not only when nothing is left: a ring that fills as fast as we read would hide the others.
   constexpr std::uint32_t kCallsPerPoll = 8;
-  if (ready_.empty() || ++calls_ % kCallsPerPoll == 0) poll_rings();
+  bool polled = ++calls_ % kCallsPerPoll == 0;
+  if (polled) poll_rings();
   std::size_t count = 0;
-  // One block of each ring in turn, so that a busy pod does not make the others wait.
+  while (count < out.size()) {
+    if (ready_.empty() && !std::exchange(polled, true)) poll_rings();
+    if (ready_.empty()) break;
+    count += read_in_turn(out.subspan(count));
+  }
+  for (const packet::PacketView& view : out.first(count)) {
+    stats_.wire_bytes += view.wire_bytes;
+    stats_.captured_bytes += view.captured_bytes;
+  }
+  stats_.packets += count;
+  if (count == 0 && spent_.empty() && !removed_.empty()) {
+    for (const Id id : std::exchange(removed_, {})) close_if_done(id);
+  }
+  return count;
+}
+
+/// Reads at most one block of each ring in ready_, so that a busy pod does not make the others wait.
+std::size_t AfPacket::read_in_turn(std::span<packet::PacketView> out) {
+  std::size_t count = 0, turn = 0;
   next_ready_.clear();
-  std::size_t turn = 0;
   for (; turn < ready_.size() && count < out.size(); ++turn) {
     Watched& watched = rings_.at(ready_[turn]);
     PacketRing::Block* spent = nullptr;
@@ -107,14 +125,6 @@ std::size_t AfPacket::next_batch(std::span<packet::PacketView> out) {
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(turn));
   ready_.insert(ready_.end(), next_ready_.begin(), next_ready_.end());
-  for (const packet::PacketView& view : out.first(count)) {
-    stats_.wire_bytes += view.wire_bytes;
-    stats_.captured_bytes += view.captured_bytes;
-  }
-  stats_.packets += count;
-  if (count == 0 && spent_.empty() && !removed_.empty()) {
-    for (const Id id : std::exchange(removed_, {})) close_if_done(id);
-  }
   return count;
 }
 

@@ -22,8 +22,9 @@ struct AfPacketOptions {
   /// Kernel memory for each interface, a multiple of block_bytes and at least two of them. It holds the packets that
   /// come while we are busy: 512 KiB are about 3,000 small ones.
   std::uint32_t ring_bytes = 512 * 1024;
-  /// The kernel hands packets over block by block. A power of two, 16 KiB to 4 MiB.
-  std::uint32_t block_bytes = 64 * 1024;
+  /// The kernel hands packets over block by block, and wakes us for each: in large ones a packet costs less (measured:
+  /// 210 ns with metering at 64 KiB, 140 at 256). A power of two, 16 KiB to 4 MiB.
+  std::uint32_t block_bytes = 128 * 1024;
   /// A block that is not full is handed over after so long: by so much is a packet late. 1 to 10,000.
   std::uint32_t block_timeout_ms = 50;
   /// Not 0: several readers (threads or processes) share the packets of an interface, all of one connection going to
@@ -66,7 +67,7 @@ class AfPacket {
   /// Captures no more there; what was captured before still comes. Nothing if we do not know it.
   void remove_interface(const PodInterface& interface);
 
-  /// Readable when a block of packets is there.
+  /// Readable while a block of packets is there: next_batch() until it gives 0 makes it wait again.
   int fd() const { return epoll_; }
   /// Fills `out` from the front; the number filled, 0 if nothing is there now. Never blocks. The views borrow from the
   /// rings until the next call.
@@ -87,6 +88,7 @@ class AfPacket {
   AfPacket(AfPacketOptions options, int epoll) : options_(options), epoll_(epoll) {}
   void release_blocks();
   void poll_rings();
+  std::size_t read_in_turn(std::span<packet::PacketView> out);
   /// Nothing is to be read of it now: if it was removed and all of it is read, closes it.
   void close_if_done(Id id);
   void count_kernel_stats(PacketRing& ring);

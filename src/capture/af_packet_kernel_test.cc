@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include "capture/network_fixture.h"
 #include "packet/decoder.h"
 #include "tests/support/frame_bytes.h"
+#include "tests/support/network_test.h"
 
 namespace weir::capture {
 namespace {
@@ -42,7 +42,7 @@ sockaddr_in address_of(const char* text, std::uint16_t port) {
 }
 
 /// Two pods of a node that routes between them; nothing but what a test sends passes their interfaces.
-class AfPacketKernel : public NetworkTest {
+class AfPacketKernel : public tests::NetworkTest {
  protected:
   void SetUp() override {
     NetworkTest::SetUp();
@@ -57,7 +57,7 @@ class AfPacketKernel : public NetworkTest {
   }
 
   /// `net`.1 is the node's side, `net`.2 the pod's.
-  void add_pod(const std::string& name, const std::string& net, const NetworkNamespace& pod) {
+  void add_pod(const std::string& name, const std::string& net, const tests::NetworkNamespace& pod) {
     // No neighbour discovery of either kind: each packet is one of ours.
     const std::string quiet = "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
     const std::string node_mac = "02:00:00:00:01:0" + name, pod_mac = "02:00:00:00:02:0" + name;
@@ -91,7 +91,7 @@ class AfPacketKernel : public NetworkTest {
     });
   }
 
-  int socket_in(const NetworkNamespace& where, int type, const char* local, std::uint16_t port) {
+  int socket_in(const tests::NetworkNamespace& where, int type, const char* local, std::uint16_t port) {
     int made = -1;
     where.run([&] {
       made = socket(AF_INET, type | SOCK_CLOEXEC, 0);
@@ -138,7 +138,7 @@ class AfPacketKernel : public NetworkTest {
   }
 
   AfPacketOptions options_;
-  NetworkNamespace pod_a_, pod_b_;
+  tests::NetworkNamespace pod_a_, pod_b_;
   std::vector<int> sockets_;
 };
 using Counts = std::map<Seen, int>;
@@ -270,7 +270,7 @@ TEST_F(AfPacketKernel, AnInterfaceThatIsDeletedAndMadeAgainIsAnother) {
   capture->remove_interface(first);
   EXPECT_EQ(read(*capture, 10), (Counts{{{1, true, 3000}, 10}})) << "what came before is still read";
 
-  NetworkNamespace successor;
+  tests::NetworkNamespace successor;
   add_pod("a", "10.77.1", successor);
   add(*capture, interface("calia", 3));
   const int again = socket_in(successor, SOCK_DGRAM, "10.77.1.2", 1000);

@@ -1,92 +1,37 @@
 // The real connection tracker, in a network namespace of each test's own: loopback traffic, nftables for NAT and drops.
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <fstream>
 #include <functional>
+#include <set>
+#include <thread>
 #include <vector>
 
 #include "capture/conntrack_reader.h"
 #include "capture/nflog_reader.h"
 #include "tests/support/own_network.h"
+#include "tests/support/sockets.h"
 
 namespace weir::capture {
 namespace {
 
 using model::ConntrackEvent;
 using Kind = ConntrackEvent::Kind;
+using testing::Address;
+using testing::address;
+using testing::bound_socket;
+using testing::connect_tcp;
+using testing::Fd;
+using testing::name_of;
+using testing::send_udp;
 
 constexpr std::uint32_t kSeenReply = 1 << 1, kDestinationNat = 1 << 5;
 constexpr std::int64_t kNow = 1'700'000'000'000'000'000;
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) { EXPECT_GE(fd, 0) << std::strerror(errno); }
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-  std::uint16_t port() const { return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port); }
-};
-
-Address address(const char* ip, std::uint16_t port) {
-  Address out;
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
-  if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(port);
-    out.size = sizeof *v4;
-  } else {
-    EXPECT_EQ(inet_pton(AF_INET6, ip, &v6->sin6_addr), 1);
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-    out.size = sizeof *v6;
-  }
-  return out;
-}
-
-Address name_of(const Fd& fd) {
-  Address out;
-  out.size = sizeof out.storage;
-  EXPECT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&out.storage), &out.size), 0);
-  return out;
-}
-
-Fd bound_socket(int type, const char* ip) {
-  const Address any = address(ip, 0);
-  Fd fd(socket(any.get()->sa_family, type, 0));
-  EXPECT_EQ(bind(fd.get(), any.get(), any.size), 0) << std::strerror(errno);
-  EXPECT_TRUE(type != SOCK_STREAM || listen(fd.get(), 64) == 0);
-  return fd;
-}
-
-void send_udp(const Fd& from, const Address& to, std::size_t bytes) {
-  const std::string data(bytes, 'x');
-  EXPECT_EQ(sendto(from.get(), data.data(), bytes, 0, to.get(), to.size), static_cast<ssize_t>(bytes));
-}
-
-Fd connect_tcp(const Address& to) {
-  Fd fd(socket(to.get()->sa_family, SOCK_STREAM, 0));
-  EXPECT_EQ(connect(fd.get(), to.get(), to.size), 0) << std::strerror(errno);
-  return fd;
-}
 
 /// All that a reader said.
 struct Seen {
@@ -250,6 +195,22 @@ TEST_F(ConntrackKernel, DnatIsTheDifferenceOfTheTuples) {
   EXPECT_NE(made.status & kDestinationNat, 0u);
 }
 
+TEST_F(ConntrackKernel, TheZoneOfTheOpenersDirectionIsTold) {
+  for (const char* direction : {"", "original "}) {
+    SCOPED_TRACE(direction);
+    testing::load_rules("table inet z {\n chain out {\n type filter hook output priority -300\nudp dport 9 ct " +
+                        std::string(direction) + "zone set 5\n}\n}\n");
+    const auto reader = make_reader();
+    ASSERT_NE(reader, nullptr);
+    const Fd client = bound_socket(SOCK_DGRAM, "127.0.0.1");
+    send_udp(client, address("127.0.0.1", 9), 10);
+    Seen seen;
+    read_until(*reader, seen, [&] { return !seen.of(Kind::kNew, IPPROTO_UDP).empty(); });
+    EXPECT_EQ(seen.of(Kind::kNew, IPPROTO_UDP)[0].zone, 5);
+    testing::run("nft delete table inet z");
+  }
+}
+
 TEST_F(ConntrackKernel, PingHasItsIdentifierAndTypeAsPorts) {
   const auto reader = make_reader();
   ASSERT_NE(reader, nullptr);
@@ -296,6 +257,47 @@ TEST_F(ConntrackKernel, AnOverrunIsCountedAndFollowedByADumpThatHasEverything) {
   EXPECT_EQ(entries, kFlows);
   EXPECT_EQ(packets, kFlows);
   EXPECT_EQ(bytes, kFlows * 38);
+}
+
+/// A piece of a dump is made when the piece before is read, so it may show what an event, read before it, has ended.
+TEST_F(ConntrackKernel, WhatWasDestroyedDoesNotComeBackThroughADump) {
+  ConntrackReader::Options options;
+  options.max_events = 8192;
+  options.receive_buffer_bytes = 256u << 20;
+  const auto reader = make_reader(options);
+  ASSERT_NE(reader, nullptr);
+  const Fd server = bound_socket(SOCK_DGRAM, "127.0.0.1"), client = bound_socket(SOCK_DGRAM, "127.0.0.1");
+  const std::uint16_t port = name_of(server).port();
+  for (std::uint32_t i = 0; i < 40'000; ++i) {
+    const std::string ip = "127.1." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250);
+    send_udp(client, address(ip.c_str(), port), 10);
+  }
+  Seen seen;
+  read_until(*reader, seen, [&] { return seen.dumps_ended == 1; });
+  seen = {};
+  std::atomic<bool> done = false;
+  std::thread deletes([&] {
+    testing::run("conntrack -F");
+    done = true;
+  });
+  std::set<std::string> gone;
+  while (!done || reader->dump_pending()) {
+    auto read = reader->poll(kNow);
+    ASSERT_TRUE(read.ok());
+    for (const ConntrackEvent& e : read.value().events) {
+      const std::string dest = e.original.dest.to_string();
+      if (e.kind == Kind::kDestroy) {
+        gone.insert(dest);
+      } else if (gone.contains(dest)) {
+        ADD_FAILURE() << dest;
+        break;
+      }
+    }
+    if (!done && !reader->dump_pending()) {
+      ASSERT_TRUE(reader->request_dump().ok());
+    }
+  }
+  deletes.join();
 }
 
 /// Merged hits as a test likes to look at them.

@@ -100,7 +100,9 @@ struct ConntrackReader::State {
   int epoll_fd = -1;
   DatagramBatch datagrams{kDatagrams, kDatagramBytes};
   DatagramBatch dump_piece{1, kDumpBytes};
+  /// The first `count` are of this poll(); the others keep their memory.
   std::vector<ConntrackEvent> events;
+  std::size_t count = 0;
 
   bool dump_wanted = true, dump_active = false, dump_interrupted = false;
   /// The caller has yet to learn that a dump began, that one is complete.
@@ -133,19 +135,19 @@ struct ConntrackReader::State {
   bool parse(const NetlinkMessage& message, std::int64_t now_ns, ConntrackEvent::Kind kind);
 };
 
-/// Appends the message's entry to `events`.
+/// Appends the message's entry to the events.
 bool ConntrackReader::State::parse(const NetlinkMessage& message, std::int64_t now_ns, ConntrackEvent::Kind kind) {
-  if (message.payload.size() < sizeof(nfgenmsg)) {
+  if (count == events.size()) events.resize(2 * count);
+  ConntrackEvent& event = events[count];
+  event.kind = kind;
+  event.time_ns = now_ns;
+  if (message.payload.size() < sizeof(nfgenmsg) ||
+      !parse_conntrack_attributes(message.payload.subspan(sizeof(nfgenmsg)), event)) {
     ++stats.unreadable;
     return false;
   }
-  ConntrackEvent& event = events.emplace_back();
-  event.kind = kind;
-  event.time_ns = now_ns;
-  if (parse_conntrack_attributes(message.payload.subspan(sizeof(nfgenmsg)), event)) return true;
-  events.pop_back();
-  ++stats.unreadable;
-  return false;
+  ++count;
+  return true;
 }
 
 Status ConntrackReader::State::begin_dump_if_wanted() {
@@ -202,8 +204,8 @@ Result<bool> ConntrackReader::State::add_dump_piece(std::span<const std::uint8_t
     }
     if (message.type != message_type(IPCTNL_MSG_CT_NEW)) continue;
     if (!parse(message, now_ns, ConntrackEvent::Kind::kUpdate)) continue;
-    if (!destroyed.empty() && destroyed.contains(entry_mark(events.back()))) {
-      events.pop_back();
+    if (!destroyed.empty() && destroyed.contains(entry_mark(events[count - 1]))) {
+      --count;
       ++stats.dump_entries_gone;
     } else {
       ++stats.dump_entries;
@@ -224,7 +226,7 @@ void ConntrackReader::State::add_events(std::span<const std::uint8_t> bytes, std
     } else if (message.type == message_type(IPCTNL_MSG_CT_DELETE)) {
       if (!parse(message, now_ns, ConntrackEvent::Kind::kDestroy)) continue;
       ++stats.events_destroy;
-      if (dump_active) destroyed.insert(entry_mark(events.back()));
+      if (dump_active) destroyed.insert(entry_mark(events[count - 1]));
     }
   }
   stats.unreadable += messages.damaged() ? 1 : 0;
@@ -232,8 +234,8 @@ void ConntrackReader::State::add_events(std::span<const std::uint8_t> bytes, std
 
 /// True: there is more.
 Result<bool> ConntrackReader::State::read_events(std::int64_t now_ns) {
-  const std::size_t limit = events.size() + options.max_events;
-  while (events.size() + kDatagrams <= limit) {
+  const std::size_t limit = count + options.max_events;
+  while (count + kDatagrams <= limit) {
     switch (datagrams.receive(events_socket)) {
       case Received::kData:
         break;
@@ -265,7 +267,7 @@ Result<std::unique_ptr<ConntrackReader>> ConntrackReader::create(Options options
   auto state = std::make_unique<State>();
   options.max_events = std::max<std::uint32_t>(options.max_events, kDatagrams);
   state->options = options;
-  state->events.reserve(options.max_events + 1024);
+  state->events.resize(options.max_events + 1024);
   TRY_ASSIGN(state->events_socket, NetlinkSocket::open(options.receive_buffer_bytes));
   TRY_ASSIGN(state->dump_socket, NetlinkSocket::open(4 * kDumpBytes));
   state->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -286,14 +288,14 @@ int ConntrackReader::fd() const { return state_->epoll_fd; }
 
 Result<ConntrackRead> ConntrackReader::poll(std::int64_t now_ns) {
   State& s = *state_;
-  s.events.clear();
+  s.count = 0;
   ConntrackRead read;
   read.dump_begins = std::exchange(s.tell_begin, false);
   // The dump first: the events may tell of entries that were destroyed after the piece was made.
   if (s.dump_active) TRY(s.read_dump(now_ns));
   TRY_ASSIGN(read.more, s.read_events(now_ns));
   if (!read.more) read.dump_ends = std::exchange(s.tell_end, false);
-  read.events = s.events;
+  read.events = {s.events.data(), s.count};
   TRY(s.begin_dump_if_wanted());
   return read;
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "capture/interface_watch.h"
-#include "capture/network_fixture.h"
+#include "tests/support/network_test.h"
 
 namespace weir::capture {
 namespace {
@@ -31,7 +31,7 @@ std::int64_t now_ns() {
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
-class InterfaceWatchKernel : public NetworkTest {
+class InterfaceWatchKernel : public tests::NetworkTest {
  protected:
   void watch(InterfaceWatch::Options options = {}) {
     node.run([&] {
@@ -50,7 +50,7 @@ class InterfaceWatchKernel : public NetworkTest {
     return ::poll(&wait, 1, 0) == 1;
   }
   /// A veth pair whose other half is in the namespace of a pod.
-  void add_pod(const std::string& name, const NetworkNamespace& pod) {
+  void add_pod(const std::string& name, const tests::NetworkNamespace& pod) {
     ip("link add " + name + " type veth peer name eth0 netns " + pod.path());
   }
 
@@ -58,7 +58,7 @@ class InterfaceWatchKernel : public NetworkTest {
 };
 
 TEST_F(InterfaceWatchKernel, FirstListsThePodsInterfacesThatAreThere) {
-  NetworkNamespace a, b;
+  tests::NetworkNamespace a, b;
   add_pod("calia", a);
   add_pod("lxcb", b);
   ip("link add eth1 type veth peer name other0");
@@ -85,7 +85,7 @@ TEST_F(InterfaceWatchKernel, TellsWhatComesAndGoes) {
   watch();
   EXPECT_TRUE(poll().added.empty());
   const std::int64_t before = now_ns();
-  NetworkNamespace a;
+  tests::NetworkNamespace a;
   add_pod("calia", a);
   EXPECT_TRUE(readable());
   const Changes came = poll();
@@ -100,7 +100,7 @@ TEST_F(InterfaceWatchKernel, TellsWhatComesAndGoes) {
   const Changes gone = poll();
   EXPECT_EQ(names(gone.removed), Names{"calia"});
   EXPECT_EQ(gone.removed.at(0).zone, came.added[0].zone);
-  NetworkNamespace b;
+  tests::NetworkNamespace b;
   add_pod("calia", b);
   const Changes again = poll();
   ASSERT_EQ(names(again.added), Names{"calia"});
@@ -110,7 +110,7 @@ TEST_F(InterfaceWatchKernel, TellsWhatComesAndGoes) {
 TEST_F(InterfaceWatchKernel, WhatComesAndGoesBetweenTwoLooksIsNotTold) {
   watch();
   poll();
-  NetworkNamespace a;
+  tests::NetworkNamespace a;
   add_pod("calia", a);
   ip("link del calia");
   const Changes none = poll();
@@ -118,7 +118,7 @@ TEST_F(InterfaceWatchKernel, WhatComesAndGoesBetweenTwoLooksIsNotTold) {
 }
 
 TEST_F(InterfaceWatchKernel, ANewNameMakesOrEndsAPodsInterface) {
-  NetworkNamespace a;
+  tests::NetworkNamespace a;
   add_pod("tmp0", a);
   watch();
   EXPECT_TRUE(poll().added.empty());
@@ -133,7 +133,7 @@ TEST_F(InterfaceWatchKernel, ANewNameMakesOrEndsAPodsInterface) {
 }
 
 TEST_F(InterfaceWatchKernel, LeavingABridgeIsNotGoing) {
-  NetworkNamespace a;
+  tests::NetworkNamespace a;
   add_pod("veth1", a);
   ip("link add br0 type bridge");
   watch();
@@ -145,7 +145,7 @@ TEST_F(InterfaceWatchKernel, LeavingABridgeIsNotGoing) {
 }
 
 TEST_F(InterfaceWatchKernel, MovingToAnotherNamespaceIsGoing) {
-  NetworkNamespace a, b;
+  tests::NetworkNamespace a, b;
   add_pod("veth1", a);
   watch();
   EXPECT_EQ(names(poll().added), Names{"veth1"});
@@ -164,7 +164,7 @@ TEST_F(InterfaceWatchKernel, NamesAndKindsAreOptions) {
 }
 
 TEST_F(InterfaceWatchKernel, AfterLostNotificationsADumpTellsAll) {
-  NetworkNamespace a;
+  tests::NetworkNamespace a;
   add_pod("calia", a);
   watch();
   EXPECT_EQ(names(poll().added), Names{"calia"});

@@ -12,8 +12,11 @@ Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, po
     : options_(options), ledger_(ledger), engine_(engine), traces_(traces), domains_(options.domains) {}
 
 Collector::Context& Collector::context_of(model::ConnectionSlot slot) {
-  if (slot >= contexts_.size()) contexts_.resize(std::max<std::size_t>(slot + 1, contexts_.size() * 2));
-  return contexts_[slot];
+  const bool second = slot >= kSecondSource;
+  std::vector<Context>& contexts = second ? second_contexts_ : contexts_;
+  const std::size_t at = second ? slot - kSecondSource : slot;
+  if (at >= contexts.size()) contexts.resize(std::max(at + 1, contexts.size() * 2));
+  return contexts[at];
 }
 
 void Collector::add(const model::ConnectionUpdate& update) {
@@ -94,24 +97,29 @@ void Collector::end_flow(Context& context, model::ConnectionSlot slot) {
 
 void Collector::set_engine(policy::Engine* engine) {
   engine_ = engine;
-  for (std::size_t slot = 0; slot < contexts_.size(); ++slot) {
-    Context& context = contexts_[slot];
-    const bool judged = context.egress.managed || context.ingress.managed;
-    if (!context.open || context.ended || !judged || engine == nullptr) continue;
-    const policy::Verdict now = evaluate(context);
-    const auto denies = [](const model::PolicyTrace* trace) {
-      return trace != nullptr && trace->verdict == model::Action::kDeny;
-    };
-    const bool moved = (context.egress.managed && denies(now.egress.pending) != denies(context.egress.pending)) ||
-                       (context.ingress.managed && denies(now.ingress.pending) != denies(context.ingress.pending));
-    if (moved && context.started) {
-      ++stats_.pending_moves;
-      end_flow(context, static_cast<model::ConnectionSlot>(slot));
-    }
-    // An evaluation that no longer knows the end (its pod is gone) leaves the last trace.
-    if (context.egress.managed && now.egress.managed) context.egress.pending = now.egress.pending;
-    if (context.ingress.managed && now.ingress.managed) context.ingress.pending = now.ingress.pending;
+  if (engine == nullptr) return;
+  for (std::size_t i = 0; i < contexts_.size(); ++i) move_pending(contexts_[i], static_cast<std::uint32_t>(i));
+  for (std::size_t i = 0; i < second_contexts_.size(); ++i) {
+    move_pending(second_contexts_[i], static_cast<std::uint32_t>(i) + kSecondSource);
   }
+}
+
+void Collector::move_pending(Context& context, model::ConnectionSlot slot) {
+  if (!context.open || context.ended || !(context.egress.managed || context.ingress.managed)) return;
+  const policy::Verdict now = evaluate(context);
+  const auto denies = [](const model::PolicyTrace* trace) {
+    return trace != nullptr && trace->verdict == model::Action::kDeny;
+  };
+  const auto moved = [&](const policy::SideVerdict& was, const policy::SideVerdict& is) {
+    return was.managed && is.managed && denies(is.pending) != denies(was.pending);
+  };
+  if (context.started && (moved(context.egress, now.egress) || moved(context.ingress, now.ingress))) {
+    ++stats_.pending_moves;
+    end_flow(context, slot);
+  }
+  // An evaluation that no longer knows the end (its pod is gone) leaves the last trace.
+  if (context.egress.managed && now.egress.managed) context.egress.pending = now.egress.pending;
+  if (context.ingress.managed && now.ingress.managed) context.ingress.pending = now.ingress.pending;
 }
 
 void Collector::clear_reports() {
@@ -127,16 +135,23 @@ void Collector::on_http(const model::HttpTransaction& transaction) {
 void Collector::on_hit(const model::PolicyHit& hit) {
   hits_.add(hit);
   if (hit.original_dest == hit.tuple.dest && hit.original_dest_port == hit.tuple.dest_port) return;
-  // A denied connection leaves no entry in the connection tracker: what was made of its destination is known from here.
+  learn_translation(hit.tuple, hit.original_dest, hit.original_dest_port, hit.time_ns);
+}
+
+/// A denied connection leaves no entry in the connection tracker: what was made of its destination is known otherwise.
+void Collector::learn_translation(const model::Tuple& to, const IpAddress& original_dest,
+                                  std::uint16_t original_dest_port, std::int64_t time_ns) {
   model::ConntrackEvent event;
   event.kind = model::ConntrackEvent::Kind::kNew;
-  event.original = hit.tuple;
-  event.original.dest = hit.original_dest;
-  event.original.dest_port = hit.original_dest_port;
-  const model::Tuple& to = hit.tuple;
+  event.original = {to.source, original_dest, to.source_port, original_dest_port, to.protocol};
   event.reply = {to.dest, to.source, to.dest_port, to.source_port, to.protocol};
-  event.time_ns = hit.time_ns;
+  event.time_ns = time_ns;
   nat_.learn(event);
+}
+
+model::Tuple Collector::translated(const model::Tuple& tuple) const {
+  const Translation* known = nat_.translated(tuple);
+  return known != nullptr ? known->flow : tuple;
 }
 
 void Collector::advance(std::int64_t now_ns) {
@@ -145,13 +160,13 @@ void Collector::advance(std::int64_t now_ns) {
   nat_.advance(now_ns);
   absl::erase_if(young_, [&](const auto& entry) {
     if (now_ns - entry.second.start_ns < options_.initial_delay.count()) return false;
-    process(contexts_[entry.first], entry.second);
+    process(context_of(entry.first), entry.second);
     return true;
   });
 }
 
 void Collector::finish() {
-  for (const auto& [slot, update] : young_) process(contexts_[slot], update);
+  for (const auto& [slot, update] : young_) process(context_of(slot), update);
   young_.clear();
 }
 
@@ -197,6 +212,7 @@ void Collector::translate_by_hits(Context& context, const model::ConnectionUpdat
     tuple.dest_port = backend.port;
     if (!hits_.has(tuple, true)) continue;
     context.tuple = tuple;
+    learn_translation(tuple, update.original_dest, update.original_dest_port, update.newest_ns);
     return;
   }
 }

@@ -55,12 +55,16 @@ struct CollectorStats {
 /// A source that sees both ends in one view gives up to two reports a connection, and a denied egress gives no ingress
 /// report. A source at the pods' interfaces (ObservedAt) gives each end's own connection, which that end alone reports.
 ///
-/// In:      ConnectionUpdates of one source in their order; DNS and HTTP transactions as they complete.
+/// In:      ConnectionUpdates of each source in their order; those of a second source beside the first have
+/// kSecondSource
+///          added to their slots; DNS and HTTP transactions as they complete.
 /// Out:     ReportedFlows, none to two an update (egress side, ingress side).
 /// Bounds:  one Context (about 100 B) per open connection of the source.
 /// Threads: one. The ledger and the engine outlive the collector.
 class Collector {
  public:
+  static constexpr model::ConnectionSlot kSecondSource = 1u << 31;
+
   /// `engine` may be null: no policies are known. `traces` takes those that rule hits make; it outlives all reports.
   Collector(CollectorOptions options, const cluster::Ledger& ledger, policy::Engine* engine,
             policy::TraceStore& traces);
@@ -79,6 +83,8 @@ class Collector {
   /// What a rule of the data plane decided: it goes before what we evaluate. A hit that comes after its connection was
   /// reported ends the flow and starts it anew, if the verdict or the rule is another.
   void on_hit(const model::PolicyHit& hit);
+  /// A client's tuple as it goes on behind DNAT; itself, where no translation is known.
+  model::Tuple translated(const model::Tuple& tuple) const;
   /// The connection tracker's view of a connection, for its address translation.
   void on_conntrack(const model::ConntrackEvent& event) { nat_.learn(event); }
   /// Reports the connections that are old enough by now, and forgets hits whose connection never came and translations
@@ -121,10 +127,13 @@ class Collector {
   };
 
   Context& context_of(model::ConnectionSlot slot);
+  void move_pending(Context& context, model::ConnectionSlot slot);
   void process(Context& context, const model::ConnectionUpdate& update);
   /// The updates of a connection whose first one waits are one.
   void merge_young(const model::ConnectionUpdate& update);
   void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
+  void learn_translation(const model::Tuple& to, const IpAddress& original_dest, std::uint16_t original_dest_port,
+                         std::int64_t time_ns);
   /// What one end's interface saw, as the whole connection has it.
   void translate(Context& context, const model::ConnectionUpdate& update);
   /// A denied connection has no entry in the connection tracker; the data plane's log names the backend that was
@@ -152,7 +161,8 @@ class Collector {
   DomainCache domains_;
   HitTable hits_;
   NatTable nat_;
-  std::vector<Context> contexts_;
+  /// By slot; of the second source by slot - kSecondSource.
+  std::vector<Context> contexts_, second_contexts_;
   /// First updates that wait for CollectorOptions::initial_delay, by slot.
   absl::flat_hash_map<model::ConnectionSlot, model::ConnectionUpdate> young_;
   std::int64_t now_ns_ = 0;

@@ -28,8 +28,8 @@ std::int64_t clock_ns(clockid_t clock) {
 
 /// How long the thread sleeps at most while nothing is due.
 constexpr int kLongestPollMs = 1000;
-/// Failures to connect before the user is told: a server that restarts is none of his business.
-constexpr int kQuietFailures = 20;
+/// How long a server is away before the user is told: one that restarts is none of his business.
+constexpr std::int64_t kQuietNs = 15'000'000'000;
 
 struct CurlMulti {
   void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
@@ -82,7 +82,8 @@ struct ApiClient::Impl {
   std::vector<Follower> followers;
   std::vector<ObjectChange> changes;
   std::vector<std::string> messages;
-  int unreachable = 0;
+  /// Of the steady clock; 0: it answers.
+  std::int64_t unreachable_since_ns = 0;
   bool unreachable_told = false;
   std::string server_error;
 
@@ -117,16 +118,19 @@ void ApiClient::Impl::end_request(Follower& follower, const std::string& transpo
                             clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME));
   follower.transfer.reset();
   if (code != 0 && !transport_error.empty()) return;  // cut on the way: the next request will tell
+  const std::int64_t now = clock_ns(CLOCK_MONOTONIC);
   if (code != 0) {
+    if (unreachable_since_ns == 0) return;
     if (unreachable_told) say("API server " + server.url + ": reached again");
-    unreachable = 0;
+    unreachable_since_ns = 0;
     unreachable_told = false;
-  } else {
-    server_error = transport_error;
-    if (++unreachable >= kQuietFailures && !std::exchange(unreachable_told, true)) {
-      say("API server " + server.url + ": " + transport_error + "; tried again, the last known state is kept");
-    }
+    for (Follower& other : followers) other.reflector.server_is_back(now);
+    return;
   }
+  server_error = transport_error;
+  if (unreachable_since_ns == 0) unreachable_since_ns = now;
+  if (now - unreachable_since_ns < kQuietNs || std::exchange(unreachable_told, true)) return;
+  say("API server " + server.url + ": " + transport_error + "; tried again, the last known state is kept");
 }
 
 void ApiClient::Impl::end_requests() {
@@ -164,7 +168,7 @@ bool ApiClient::Impl::hand_on(const std::stop_token& stop) {
 void ApiClient::Impl::publish() {
   ApiClientStatus status;
   status.url = server.url;
-  status.reachable = unreachable == 0;
+  status.reachable = unreachable_since_ns == 0;
   status.last_error = server_error;
   status.synced = true;
   for (const Follower& follower : followers) {

@@ -190,10 +190,28 @@ TEST_F(ReflectorTest, DelaysDoubleFromATenthToThirtySecondsAndEndWithSuccess) {
   EXPECT_EQ(reflector_.status().state, KindStatus::State::kRetrying);
   EXPECT_TRUE(reflector_.settled()) << "others no longer wait";
   list_two();
-  EXPECT_EQ(messages(), "pods: followed again\n");
+  EXPECT_EQ(messages(), "pods: followed now\n");
   ask();
   answer(500, "");
   EXPECT_LE(wait_ms(), 100);
+}
+
+TEST_F(ReflectorTest, AServerThatIsBackIsAskedSoonByThoseThatDidNotReachIt) {
+  for (int i = 0; i < 9; ++i) {
+    pass_wait();
+    ask();
+    reflector_.on_end(0, "connection refused", 0, now_, kWall);
+  }
+  EXPECT_GT(wait_ms(), 10'000);
+  reflector_.server_is_back(now_);
+  EXPECT_LE(wait_ms(), 1000);
+  EXPECT_EQ(messages(), "") << "the client tells of a server that is away";
+  pass_wait();
+  ask();
+  answer(500, "");
+  const std::int64_t wait = wait_ms();
+  reflector_.server_is_back(now_);
+  EXPECT_EQ(wait_ms(), wait) << "an answer, and no reason to ask sooner";
 }
 
 TEST_F(ReflectorTest, TheServerMayAskForALongerWait) {
@@ -214,7 +232,7 @@ TEST_F(ReflectorTest, WhatWeMayNotSeeIsToldOnceAndTriedNowAndThen) {
   EXPECT_TRUE(reflector_.settled());
   EXPECT_EQ(messages(), "pods: no permission to list and watch; left out (HTTP 403: pods is forbidden)\n");
   list_two();
-  EXPECT_EQ(messages(), "pods: followed again\n");
+  EXPECT_EQ(messages(), "pods: followed now\n");
   ask();
   answer(403, failure(403, "pods is forbidden"));
   EXPECT_EQ(changes(), "") << "what was known stays";
@@ -247,6 +265,19 @@ TEST_F(ReflectorTest, AKindIsLookedForWhereItMayBe) {
   EXPECT_EQ(ask().substr(0, 5), "/two?");
 }
 
+TEST_F(ReflectorTest, NobodyIsToldOfAnOptionalKindThatIsAbsent) {
+  ReflectorOptions options = ReflectorTest::options();
+  options.optional = true;
+  reflector_ = Reflector(options, 1);
+  ask();
+  answer(404, "");
+  EXPECT_EQ(reflector_.status().state, KindStatus::State::kAbsent);
+  EXPECT_EQ(messages(), "");
+  pass_wait();
+  list_two();
+  EXPECT_EQ(messages(), "pods: followed now\n");
+}
+
 TEST_F(ReflectorTest, AServerThatHangsUpIsNotAskedInALoop) {
   list_two();
   std::int64_t waited = 0;
@@ -264,17 +295,31 @@ TEST_F(ReflectorTest, AServerThatHangsUpIsNotAskedInALoop) {
   EXPECT_LE(wait_ms(), 0);
 }
 
-TEST_F(ReflectorTest, NonsenseIsAnErrorAndKeepsWhatIsKnown) {
+TEST_F(ReflectorTest, NonsenseIsPassedOverAndWhatItHidIsListed) {
   list_two();
-  for (const std::string& body : {std::string("<html>\n"), std::string("{}\n"), event("BOOM", "{}")}) {
+  ask();
+  data("<html>\n{}\n" + event("BOOM", "{}") + event("ADDED", pod("c", "6")));
+  EXPECT_EQ(changes(), "+c* ");
+  EXPECT_EQ(reflector_.status().refused, 3U);
+  EXPECT_EQ(messages().find("pods: left out: document 1: "), 0U) << "once";
+  reflector_.on_end(200, {}, 0, now_, kWall);
+  EXPECT_EQ(ask(), "/api/v1/pods?limit=500");
+  answer(200, list(pod("b", "2") + "," + pod("c", "6"), "9"));
+  EXPECT_EQ(changes(), "+b +c -a ");
+  EXPECT_NE(ask().find("watch=1"), std::string::npos);
+}
+
+TEST_F(ReflectorTest, AnErrorInTheWatchIsTriedAgainAndKeepsWhatIsKnown) {
+  list_two();
+  for (int i = 0; i < 4; ++i) {
     pass_wait();
     ask();
-    answer(200, body);
-    EXPECT_GT(wait_ms(), 0) << body;
+    answer(200, event("ERROR", failure(500, "overload")));
+    EXPECT_GT(wait_ms(), 0);
   }
   EXPECT_EQ(changes(), "");
   EXPECT_EQ(reflector_.status().objects, 2U);
-  EXPECT_NE(messages().find("pods: watch event: "), std::string::npos);
+  EXPECT_EQ(messages(), "pods: watch: overload; tried again, the last known state is kept\n");
 }
 
 TEST_F(ReflectorTest, AnObjectThatCannotBeReadIsLeftOut) {

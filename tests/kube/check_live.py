@@ -6,6 +6,8 @@ Needs etcd, kubectl, openssl and Go 1.24 (for scripts/kube-apiserver.sh). Withou
 and fails in CI (WEIR_CI=1).
 """
 import argparse
+import concurrent.futures
+import http.client
 import json
 import os
 import shutil
@@ -78,6 +80,27 @@ class Program:
             raise AssertionError(f"kube_live_test ended with {code}")
 
 
+def big_pod(i):
+    """The size and shape of a pod of a real cluster."""
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": f"big-{i}", "labels": {"app": f"app-{i % 200}", "pod-template-hash": "6d4cf56db6",
+                                                        "team": f"t{i % 7}"}},
+            "spec": {"nodeName": f"node-{i % 100}", "tolerations": [
+                {"effect": "NoExecute", "key": "node.kubernetes.io/not-ready", "operator": "Exists"}],
+                "containers": [{"name": "main", "image": "registry.example/app:1",
+                                "env": [{"name": f"VARIABLE_{k}", "value": "some value"} for k in range(12)],
+                                "ports": [{"containerPort": 8080, "name": "http"}],
+                                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]}}
+
+
+def big_policy(i):
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": f"p{i}"},
+            "spec": {"podSelector": {"matchLabels": {"app": f"app-{i % 200}"}}, "ingress": [
+                {"from": [{"podSelector": {"matchExpressions": [
+                    {"key": "team", "operator": "In", "values": ["t1", "t2"]}]}}],
+                 "ports": [{"port": "http"}, {"port": 9000, "endPort": 9100}]}]}}
+
+
 class Tests:
     def __init__(self, cluster, program):
         self.cluster, self.program_path = cluster, program
@@ -108,8 +131,9 @@ class Tests:
         self.set_address(name, ip, namespace)
 
     def set_address(self, name, ip, namespace="shop"):
-        self.kubectl("patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", json.dumps(
-            {"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}}))
+        self.cluster.request("PATCH", f"/api/v1/namespaces/{namespace}/pods/{name}/status",
+                             {"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}},
+                             "application/merge-patch+json")
 
     def delete_pod(self, name, namespace="shop"):
         """What the kubelet does once the containers are gone."""
@@ -174,9 +198,7 @@ class Tests:
         self.cluster.request("POST", "/api/v1/namespaces/shop/pods", {
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new"},
             "spec": {"nodeName": "node-1", "containers": [{"name": "c", "image": "i"}]}})
-        self.cluster.request("PATCH", "/api/v1/namespaces/shop/pods/new/status",
-                             {"status": {"phase": "Running", "podIP": "10.244.0.9", "podIPs": [{"ip": "10.244.0.9"}]}},
-                             "application/merge-patch+json")
+        self.set_address("new", "10.244.0.9")
         weir.wait("endpoint 10.244.0.9", "shop/new Pod/new ")
         assert weir.ask(f"endpoint 10.244.0.9 {before}") == "shop/old Pod/old ", "an earlier flow keeps its name"
         self.delete_pod("new")
@@ -233,7 +255,7 @@ class Tests:
         self.apply({"apiVersion": "crd.projectcalico.org/v1", "kind": "GlobalNetworkSet", "metadata": {"name": "feed"},
                     "spec": {"nets": ["198.51.100.0/24"]}})
         weir.wait("set 198.51.100.7", "-/feed")
-        assert any("globalnetworksets: followed again" in line for line in weir.lines("log")), weir.lines("log")
+        assert any("globalnetworksets: followed now" in line for line in weir.lines("log")), weir.lines("log")
 
     def check_server_killed(self, weir):
         """kill -9 of the API server: what is known stays, what changed meanwhile and after comes."""
@@ -320,6 +342,42 @@ class Tests:
         assert weir.status()[0] == "unreachable unsynced", weir.status()
         weir.stop()
 
+    def measure(self, pods=5000, policies=1000):
+        """Memory and time of following a cluster of that size; prints, and checks nothing."""
+        self.prepare()
+
+        def create(numbers):
+            connection = http.client.HTTPSConnection("127.0.0.1", self.cluster.port, context=self.cluster.context)
+
+            def send(method, path, body, content_type="application/json"):
+                connection.request(method, path, json.dumps(body), {"Content-Type": content_type})
+                answer = connection.getresponse()
+                text = answer.read()
+                assert answer.status < 300, text
+            for i in numbers:
+                send("POST", "/api/v1/namespaces/shop/pods", big_pod(i))
+                ip = f"10.{1 + i // 65536}.{i // 256 % 256}.{i % 256}"
+                send("PATCH", f"/api/v1/namespaces/shop/pods/big-{i}/status",
+                     {"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}}, "application/merge-patch+json")
+                if i < policies:
+                    send("POST", "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies", big_policy(i))
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(create, [range(k, pods, 4) for k in range(4)]))
+        print(f"created {pods} pods, {policies} policies", flush=True)
+        for page in ("500", "7"):
+            began = time.monotonic()
+            weir = self.start({"token": "full-token"}, "", page)
+            weir.wait_synced()
+            weir.wait("endpoint 10.1.0.5", "shop/big-5 Pod/big-5 app=app-5,pod-template-hash=6d4cf56db6,team=t5")
+            took = time.monotonic() - began
+            time.sleep(2)
+            status = open(f"/proc/{weir.process.pid}/status").read()
+            values = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith("Vm")}
+            cpu = sum(map(int, open(f"/proc/{weir.process.pid}/stat").read().split()[13:15])) / os.sysconf("SC_CLK_TCK")
+            print(f"pages of {page}: synced in {took:.1f} s, {cpu:.2f} CPU s, {weir.ask('counts')}, "
+                  f"VmRSS {values['VmRSS']} kB, VmHWM {values['VmHWM']} kB", flush=True)
+            weir.stop()
+
     def run(self):
         self.prepare()
         weir = self.start({"token": "full-token"})
@@ -341,6 +399,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", required=True)
     parser.add_argument("--apiserver", help="a kube-apiserver; else scripts/kube-apiserver.sh builds one")
+    parser.add_argument("--measure", action="store_true", help="memory with 5,000 pods and 1,000 policies instead")
     args = parser.parse_args()
     for tool in ("etcd", "kubectl", "openssl"):
         if shutil.which(tool) is None:
@@ -350,7 +409,8 @@ def main():
         began = time.monotonic()
         cluster.start()
         print(f"API server up in {time.monotonic() - began:.1f} s", flush=True)
-        Tests(cluster, args.program).run()
+        tests = Tests(cluster, args.program)
+        tests.measure() if args.measure else tests.run()
     finally:
         cluster.stop()
 

@@ -1,6 +1,6 @@
 // Follows an API server and answers questions about what it knows, one line each: the program of check_live.py.
 //
-// usage: kube_live_test KUBECONFIG [NODE]        questions on standard input, answers on standard output
+// usage: kube_live_test KUBECONFIG [NODE [PAGE]]        questions on standard input, answers on standard output
 //   endpoint IP [UNIX_NS]      "shop/web-1 Deployment/web app=web,tier=x" or "none"
 //   service IP PORT            "shop/web:http" or "none"
 //   backends IP PORT           "shop/web-1 10.0.0.1:8080; …"
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <mutex>
@@ -148,7 +149,7 @@ class Program {
   std::uint64_t engine_version_ = 0;
 };
 
-int run(const std::string& kubeconfig, const std::string& node) {
+int run(const std::string& kubeconfig, const std::string& node, std::uint32_t page_size) {
   auto server = kube::load_kubeconfig(kubeconfig);
   if (!server.ok()) return std::fprintf(stderr, "%s\n", server.error().message.c_str()), 1;
   // Small, so that pushing waits for us now and then.
@@ -156,7 +157,7 @@ int run(const std::string& kubeconfig, const std::string& node) {
   if (!queue.ok()) return 1;
   kube::ApiClientOptions options;
   options.node = node;
-  options.page_size = 7;
+  options.page_size = page_size;
   options.refused_retry = std::chrono::milliseconds(1500);
   options.watch_time = std::chrono::seconds(5);
   std::mutex mutex;
@@ -197,6 +198,7 @@ int run(const std::string& kubeconfig, const std::string& node) {
 }  // namespace weir
 
 int main(int argc, char** argv) {
-  if (argc < 2) return std::fprintf(stderr, "usage: kube_live_test KUBECONFIG [NODE]\n"), 2;
-  return weir::run(argv[1], argc > 2 ? argv[2] : "");
+  if (argc < 2) return std::fprintf(stderr, "usage: kube_live_test KUBECONFIG [NODE [PAGE]]\n"), 2;
+  // Small pages, so that a list has several.
+  return weir::run(argv[1], argc > 2 ? argv[2] : "", argc > 3 ? static_cast<std::uint32_t>(std::atoi(argv[3])) : 7);
 }

@@ -59,4 +59,4 @@ def prefix_of(verdict: dict, direction: str) -> str:
     if len(text) < 63:
         return text
     digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"{text[:10]}{digest[:42]}_{text[-10:]}"
+    return f"{text[:10]}_{digest[:41]}_{text[-10:]}"

@@ -75,13 +75,15 @@ bool parse_protocol(Bytes bytes, model::Tuple& tuple) {
   return found;
 }
 
-bool parse_tuple(Bytes bytes, model::Tuple& tuple) {
+/// `zone` stays as it is unless the tuple has one of its own, as it does where zones differ by direction.
+bool parse_tuple(Bytes bytes, model::Tuple& tuple, std::uint16_t& zone) {
   NetlinkAttributes walk(bytes);
   NetlinkAttribute a;
   bool addresses = false, protocol = false;
   while (walk.next(a)) {
     if (a.type == CTA_TUPLE_IP) addresses = parse_addresses(a.bytes, tuple);
     if (a.type == CTA_TUPLE_PROTO) protocol = parse_protocol(a.bytes, tuple);
+    if (a.type == CTA_TUPLE_ZONE && a.has(2)) zone = read_be16(a.bytes.data());
   }
   return addresses && protocol;
 }
@@ -134,15 +136,16 @@ bool parse_conntrack_attributes(Bytes attributes, model::ConntrackEvent& out) {
   out.time_ns = time_ns;
   bool original = false, reply = false;
   std::int64_t event_ns = 0;
+  std::uint16_t reply_zone = 0;
   NetlinkAttributes walk(attributes);
   NetlinkAttribute a;
   while (walk.next(a)) {
     switch (a.type) {
       case CTA_TUPLE_ORIG:
-        original = parse_tuple(a.bytes, out.original);
+        original = parse_tuple(a.bytes, out.original, out.zone);
         break;
       case CTA_TUPLE_REPLY:
-        reply = parse_tuple(a.bytes, out.reply);
+        reply = parse_tuple(a.bytes, out.reply, reply_zone);
         break;
       case CTA_STATUS:
         if (a.has(4)) out.status = read_be32(a.bytes.data());

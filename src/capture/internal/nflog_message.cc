@@ -4,6 +4,7 @@
 #include <linux/netfilter/nfnetlink_log.h>
 
 #include <cstring>
+#include <utility>
 
 #include "capture/internal/ctnetlink.h"
 #include "capture/internal/netlink.h"
@@ -77,8 +78,10 @@ bool find_connection(const NflogMessage& message, packet::Decoder& decoder, mode
     return true;
   }
   out.tuple = packet.tuple;
-  out.original_dest = packet.tuple.dest;
-  out.original_dest_port = packet.tuple.dest_port;
+  // Its ports are the request's; only its ends tell that it is the answer.
+  if (packet.icmp_reply) std::swap(out.tuple.source, out.tuple.dest);
+  out.original_dest = out.tuple.dest;
+  out.original_dest_port = out.tuple.dest_port;
   return true;
 }
 

@@ -192,8 +192,8 @@ bool Reflector::on_watch_data(std::string_view bytes, std::int64_t now_ns, std::
     if (!skipping_ && body_.size() + part.size() > kMaxEventBytes) {
       skipping_ = true;
       body_.clear();
-      ++status_.refused;
-      note_error("an event is larger than " + std::to_string(kMaxEventBytes) + " bytes: passed over", wall_ns);
+      doubtful_ = true;
+      leave_out("an event is larger than " + std::to_string(kMaxEventBytes) + " bytes: passed over", wall_ns);
     }
     if (end == std::string_view::npos) {
       if (!skipping_) body_.append(part);
@@ -217,8 +217,10 @@ bool Reflector::on_watch_data(std::string_view bytes, std::int64_t now_ns, std::
 bool Reflector::take_event(std::string_view line, std::int64_t now_ns, std::int64_t wall_ns) {
   auto read = cluster::read_watch_event(options_.kind, line);
   if (!read.ok()) {
-    broken_ = read.error().message;
-    return false;
+    // The watch goes on after it: to begin again would be to meet it again.
+    doubtful_ = true;
+    leave_out(read.error().message, wall_ns);
+    return true;
   }
   cluster::WatchEvent& event = read.value();
   using Type = cluster::WatchEvent::Type;
@@ -234,8 +236,7 @@ bool Reflector::take_event(std::string_view line, std::int64_t now_ns, std::int6
   if (event.type == Type::kBookmark) return true;
   ++status_.events;
   if (!event.object) {
-    ++status_.refused;
-    note_error(event.refused, wall_ns);
+    leave_out(event.refused, wall_ns);
     return true;
   }
   const bool live = now_ns >= catch_up_ns_;
@@ -281,10 +282,7 @@ void Reflector::take_page(std::int64_t now_ns, std::int64_t wall_ns) {
   }
   cluster::ObjectPage& page = read.value();
   succeed();
-  for (const std::string& refused : page.refused) {
-    ++status_.refused;
-    note_error(refused, wall_ns);
-  }
+  for (const std::string& refused : page.refused) leave_out(refused, wall_ns);
   for (ClusterObject& object : page.objects) {
     Identity identity = identity_of(object);
     listed_[std::move(identity.key)] = identity.uid;
@@ -308,6 +306,7 @@ void Reflector::end_list(std::int64_t wall_ns) {
     known_.erase(it++);
   }
   listed_ = {};
+  doubtful_ = false;
   status_.objects = known_.size();
   status_.synced = true;
   status_.state = KindStatus::State::kWatching;
@@ -323,7 +322,11 @@ void Reflector::on_end(int http_code, std::string_view transport_error, std::int
       return note_error(broken_, wall_ns);
     }
     // A watch that was cut goes on where it was; of a list, the page is asked for again.
-    if (broken_.empty()) return fail(std::string(transport_error), 0, now_ns, wall_ns);
+    if (broken_.empty()) {
+      fail(std::string(transport_error), 0, now_ns, wall_ns);
+      failed_on_the_way_ = true;
+      return;
+    }
     fail(broken_, 0, now_ns, wall_ns);
     return tell(broken_);
   }
@@ -352,6 +355,7 @@ void Reflector::on_end(int http_code, std::string_view transport_error, std::int
 void Reflector::end_watch(std::int64_t now_ns) {
   // Its time was over, or the server ends. A part of a line is an event that comes again.
   body_.clear();
+  if (doubtful_) begin_list();
   if (watch_heard_ || now_ns - request_ns_ >= kShortWatch) {
     wake_ns_ = 0;
     return;
@@ -379,10 +383,8 @@ void Reflector::refuse(int http_code, const std::string& message, std::int64_t n
   if (!told_refused_) {
     told_refused_ = true;
     told_ = message;
-    messages_.push_back(
-        options_.name +
-        (absent ? ": not served by this cluster; left out (" : ": no permission to list and watch; left out (") +
-        message + ")");
+    const std::string why = absent ? "not served by this cluster" : "no permission to list and watch";
+    if (!absent || !options_.optional) messages_.push_back(options_.name + ": " + why + "; left out (" + message + ")");
   }
   wake_ns_ = now_ns + jittered(options_.times.refused_retry) +
              std::chrono::nanoseconds(options_.times.refused_retry).count() / 2;
@@ -391,11 +393,17 @@ void Reflector::refuse(int http_code, const std::string& message, std::int64_t n
 void Reflector::fail(const std::string& message, std::int64_t retry_after_s, std::int64_t now_ns,
                      std::int64_t wall_ns) {
   ++status_.failures;
+  failed_on_the_way_ = false;
   status_.state = KindStatus::State::kRetrying;
   note_error(message, wall_ns);
   const int doublings = std::min(failures_++, kMaxDoublings);
   const auto delay = std::min(options_.times.last_retry, options_.times.first_retry * (std::int64_t{1} << doublings));
   wake_ns_ = now_ns + std::max(jittered(delay), std::min<std::int64_t>(retry_after_s, 3600) * kSecond);
+}
+
+void Reflector::server_is_back(std::int64_t now_ns) {
+  if (failures_ == 0 || !failed_on_the_way_) return;
+  wake_ns_ = std::min(wake_ns_, now_ns + jittered(std::chrono::milliseconds(1000)));
 }
 
 void Reflector::tell(const std::string& message) {
@@ -407,7 +415,7 @@ void Reflector::tell(const std::string& message) {
 void Reflector::succeed() {
   failures_ = 0;
   wake_ns_ = 0;
-  if (!told_.empty()) messages_.push_back(options_.name + ": followed again");
+  if (!told_.empty()) messages_.push_back(options_.name + (status_.synced ? ": followed again" : ": followed now"));
   told_.clear();
   told_refused_ = false;
 }
@@ -415,6 +423,11 @@ void Reflector::succeed() {
 void Reflector::note_error(const std::string& message, std::int64_t wall_ns) {
   status_.last_error = message;
   status_.last_error_ns = wall_ns;
+}
+
+void Reflector::leave_out(const std::string& message, std::int64_t wall_ns) {
+  if (status_.refused++ == 0) messages_.push_back(options_.name + ": left out: " + message + " (told once)");
+  note_error(message, wall_ns);
 }
 
 void Reflector::take_changes(std::vector<ObjectChange>& out) {

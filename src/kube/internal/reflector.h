@@ -34,6 +34,8 @@ struct ReflectorOptions {
   std::vector<std::string> paths;
   /// As a query parameter's value, escaped; empty: all objects.
   std::string field_selector;
+  /// Many clusters do without: the user is not told that it is absent.
+  bool optional = false;
   /// Ask for the objects' metadata alone.
   bool metadata_only = false;
   std::uint32_t page_size = 500;
@@ -73,6 +75,9 @@ class Reflector {
   void on_end(int http_code, std::string_view transport_error, std::int64_t retry_after_s, std::int64_t now_ns,
               std::int64_t wall_ns);
 
+  /// The server answers others again: what failed on the way is tried again soon.
+  void server_is_back(std::int64_t now_ns);
+
   /// Appends what changed since the last call.
   void take_changes(std::vector<cluster::ObjectChange>& out);
   /// Lines for the user: what went wrong, once, and that it is over.
@@ -99,6 +104,8 @@ class Reflector {
   void tell(const std::string& message);
   void succeed();
   void note_error(const std::string& message, std::int64_t wall_ns);
+  /// An object or event was left out.
+  void leave_out(const std::string& message, std::int64_t wall_ns);
   std::int64_t jittered(std::chrono::milliseconds delay);
 
   ReflectorOptions options_;
@@ -108,6 +115,7 @@ class Reflector {
   std::size_t path_ = 0;
   std::int64_t wake_ns_ = 0;
   int failures_ = 0;
+  bool failed_on_the_way_ = false;
   /// The error that the user was told of; empty: all is well.
   std::string told_;
   bool told_refused_ = false;
@@ -121,6 +129,8 @@ class Reflector {
   /// What ended the watch from within; empty if nothing did.
   std::string broken_;
   bool relist_ = false;
+  /// An event was passed over, of we do not know which object: after this watch, the list tells what we missed.
+  bool doubtful_ = false;
   std::int64_t request_ns_ = 0;
   /// When we were last in touch; kNever before that.
   std::int64_t contact_ns_;

@@ -20,6 +20,7 @@ std::vector<Resource> resources_of(const ApiClientOptions& options) {
     reflector.name = std::move(name);
     reflector.paths = std::move(paths);
     reflector.field_selector = std::move(field_selector);
+    reflector.optional = kind == ObjectKind::kNetworkSet || kind == ObjectKind::kGlobalNetworkSet;
     reflector.metadata_only = kind == ObjectKind::kReplicaSet || kind == ObjectKind::kJob;
     reflector.page_size = options.page_size;
     reflector.times = times;

@@ -1,18 +1,16 @@
 #pragma once
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <utility>
 
-namespace weir::capture {
+namespace weir::tests {
 
 /// A network namespace without a name, held by a descriptor: the kernel removes it and all in it once nobody holds it,
 /// however the test ends.
@@ -58,19 +56,4 @@ class NetworkNamespace {
   int fd_ = -1;
 };
 
-/// A test in a namespace that plays the node. Skips where the kernel has no namespaces for us, in CI it fails.
-class NetworkTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (node.fd() >= 0) return;
-    const std::string reason = std::string("no network namespace for us (are we root?): ") + std::strerror(errno);
-    if (std::getenv("WEIR_CI") != nullptr) FAIL() << reason;
-    GTEST_SKIP() << reason;
-  }
-
-  void ip(const std::string& arguments) { ASSERT_TRUE(node.shell("ip " + arguments)) << "ip " << arguments; }
-
-  NetworkNamespace node;
-};
-
-}  // namespace weir::capture
+}  // namespace weir::tests
