@@ -1,4 +1,4 @@
-# Kernel programs: clang compiles bpf/NAME.bpf.c to BPF bytecode, bpftool makes NAME.skel.h of it.
+# Kernel programs: clang compiles bpf/NAME.bpf.c (or one in the caller's folder) to BPF bytecode, bpftool makes NAME.skel.h of it.
 
 find_program(WEIR_BPF_CLANG NAMES clang-14 clang DOC "Compiler for the BPF target")
 find_program(WEIR_BPFTOOL bpftool PATHS /usr/sbin /sbin DOC "Makes skeletons of BPF objects")
@@ -25,7 +25,10 @@ function(weir_bpf_skeletons target)
   set(folder ${CMAKE_BINARY_DIR}/bpf)
   file(MAKE_DIRECTORY ${folder})
   foreach(name ${ARGN})
-    set(source ${CMAKE_SOURCE_DIR}/bpf/${name}.bpf.c)
+    set(source ${CMAKE_CURRENT_SOURCE_DIR}/${name}.bpf.c)
+    if(NOT EXISTS ${source})
+      set(source ${CMAKE_SOURCE_DIR}/bpf/${name}.bpf.c)
+    endif()
     # The second step drops the debug information that the BTF does not need.
     add_custom_command(
       OUTPUT ${folder}/${name}.skel.h
@@ -35,7 +38,7 @@ function(weir_bpf_skeletons target)
       COMMAND ${WEIR_BPFTOOL} gen skeleton ${folder}/${name}.o name ${name}_programs > ${folder}/${name}.skel.h
       DEPENDS ${source}
       DEPFILE ${folder}/${name}.d
-      COMMENT "Compiling bpf/${name}.bpf.c"
+      COMMENT "Compiling ${name}.bpf.c"
       VERBATIM)
     target_sources(${target} PRIVATE ${folder}/${name}.skel.h)
   endforeach()

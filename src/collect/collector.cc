@@ -52,6 +52,11 @@ void Collector::merge_young(const model::ConnectionUpdate& update) {
   merged.delta.bytes_reverse += whole.delta.bytes_reverse;
   merged.tcp.retransmissions += whole.tcp.retransmissions;
   merged.tcp.resets += whole.tcp.resets;
+  merged.tcp.lost += whole.tcp.lost;
+  merged.tcp.timeouts += whole.tcp.timeouts;
+  const std::uint32_t least = whole.tcp.min_congestion_window;
+  if (least != 0 && (merged.tcp.min_congestion_window == 0 || least < merged.tcp.min_congestion_window))
+    merged.tcp.min_congestion_window = least;
   whole = merged;
 }
 
