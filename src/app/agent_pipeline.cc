@@ -21,6 +21,8 @@ constexpr std::int64_t kSecond = 1'000'000'000, kMillisecond = 1'000'000;
 constexpr std::int64_t kRestNs = 10 * kMillisecond;
 /// Reads of one source in a row before the others have their turn.
 constexpr int kReadsInARow = 64;
+/// How long the start waits for the API server: flows of pods that are not known yet are lost.
+constexpr std::chrono::milliseconds kClusterPatience{15'000};
 /// Connections get their context this long after they began at the earliest, and at the latest with the report after.
 constexpr std::int64_t kInitialDelayNs = 2 * kSecond, kReportNs = 5 * kSecond;
 
@@ -58,7 +60,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
   TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
                                            std::chrono::nanoseconds(kInitialDelayNs)));
-  TRY(p.cluster_->apply(*p.node_, wall_ns()));
+  TRY(p.cluster_->start(*p.node_, kClusterPatience));
   TRY(p.open_sources(counted.value_or(0) * kSecond));
   return pipeline;
 }

@@ -9,6 +9,8 @@ namespace weir::app {
 namespace {
 
 constexpr std::size_t kBatch = 256;
+/// A removed interface's ring is read to its end long before.
+constexpr std::int64_t kLastPacketsNs = 10'000'000'000;
 
 }  // namespace
 
@@ -24,7 +26,8 @@ Result<std::unique_ptr<PacketFeed>> PacketFeed::create(const config::Settings& s
   return feed;
 }
 
-bool PacketFeed::read(NodePipeline& node, std::int64_t) {
+bool PacketFeed::read(NodePipeline& node, std::int64_t now_ns) {
+  now_ns_ = now_ns;
   std::array<packet::PacketView, kBatch> views;
   std::array<packet::DecodedPacket, kBatch> packets;
   const std::size_t count = packets_->next_batch(views);
@@ -56,8 +59,19 @@ void PacketFeed::take(NodePipeline& node) {
 }
 
 void PacketFeed::drain(NodePipeline& node, std::int64_t now_ns) {
+  now_ns_ = now_ns;
   meter_->advance(now_ns);
+  std::erase_if(gone_, [&](const Gone& gone) {
+    if (now_ns < gone.until_ns) return false;
+    meter_->end_interface(gone.zone);
+    return true;
+  });
   take(node);
+}
+
+void PacketFeed::remove_interface(const capture::PodInterface& interface) {
+  packets_->remove_interface(interface);
+  gone_.push_back({interface.zone, now_ns_ + kLastPacketsNs});
 }
 
 void PacketFeed::report(NodePipeline& node) {

@@ -23,7 +23,7 @@ class PacketFeed final : public ConnectionFeed {
   void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;
   Status add_interface(const capture::PodInterface& interface) override;
-  void remove_interface(const capture::PodInterface& interface) override { packets_->remove_interface(interface); }
+  void remove_interface(const capture::PodInterface& interface) override;
   FeedStats stats() override;
 
  private:
@@ -35,6 +35,13 @@ class PacketFeed final : public ConnectionFeed {
   std::unique_ptr<packet::Decoder> decoder_;
   std::unique_ptr<meter::Meter> meter_;
   meter::PacketNotes notes_;
+  /// Interfaces that are gone, and until when packets of theirs may still come.
+  struct Gone {
+    std::uint16_t zone;
+    std::int64_t until_ns;
+  };
+  std::vector<Gone> gone_;
+  std::int64_t now_ns_ = 0;
 };
 
 }  // namespace weir::app
