@@ -110,7 +110,8 @@ Status AgentPipeline::run() {
   window_start_ns_ = wall_ns();
   window_end_ns_ = window_start_ns_ - window_start_ns_ % interval_ns_ + interval_ns_;
   next_drain_ns_ = steady_ns() + drain_ns_;
-  poll_interfaces();
+  const std::size_t watched = poll_interfaces();
+  note("watching " + std::to_string(watched) + " interfaces");
   drain(window_start_ns_);
   while (!stopping_) {
     wait();
@@ -146,17 +147,20 @@ void AgentPipeline::wait() {
   }
 }
 
-void AgentPipeline::poll_interfaces() {
+std::size_t AgentPipeline::poll_interfaces() {
   Result<capture::InterfaceWatch::Changes> changes = interfaces_->poll();
   if (!changes.ok()) {
     note("interfaces: " + changes.error().message);
-    return;
+    return 0;
   }
+  std::size_t watched = 0;
   for (const capture::PodInterface& gone : changes.value().removed) feed_->remove_interface(gone);
   for (const capture::PodInterface& added : changes.value().added) {
     const Status status = feed_->add_interface(added);
     if (!status.ok()) note(added.name + ": its traffic is not seen: " + status.error().message);
+    watched += status.ok();
   }
+  return watched;
 }
 
 bool AgentPipeline::read_sources() {

@@ -58,7 +58,8 @@ class AgentPipeline {
   Status open_sources(std::int64_t counted_until_ns);
   Status watch(int fd);
   void wait();
-  void poll_interfaces();
+  /// How many new interfaces are watched now.
+  std::size_t poll_interfaces();
   bool read_sources();
   void drain(std::int64_t now_ns);
   void close_window(std::int64_t now_ns);
