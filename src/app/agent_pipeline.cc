@@ -61,10 +61,14 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   TRY(config::validate_for_agent(settings));
   TRY_ASSIGN(p.logs_, AgentLogs::open(settings, p.options_.note));
   TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
-  TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
-                                           std::chrono::nanoseconds(kInitialDelayNs)));
-  TRY(p.cluster_->start(*p.node_, kClusterPatience));
   TRY(p.open_sources(counted.value_or(0) * kSecond));
+  NodeOptions node_options;
+  node_options.initial_delay = std::chrono::nanoseconds(kInitialDelayNs);
+  node_options.http_heads_only = std::string_view(p.feed_->name()) == "ebpf";
+  node_options.http_by_tuple = p.payloads_ != nullptr;
+  TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
+                                           node_options));
+  TRY(p.cluster_->start(*p.node_, kClusterPatience));
   return pipeline;
 }
 
@@ -77,6 +81,7 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   const config::Settings& settings = options_.settings;
   TRY_ASSIGN(AgentSources sources, open_agent_sources(settings, counted_until_ns, options_.note));
   feed_ = std::move(sources.feed);
+  payloads_ = std::move(sources.payloads);
   hits_ = std::move(sources.hits);
   nat_ = std::move(sources.nat);
   capture::InterfaceWatch::Options watch_options;
@@ -84,6 +89,7 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   TRY_ASSIGN(interfaces_, capture::InterfaceWatch::create(watch_options));
   TRY(watch(interfaces_->fd()));
   TRY(watch(feed_->fd()));
+  if (payloads_ != nullptr) TRY(watch(payloads_->fd()));
   if (hits_ != nullptr) TRY(watch(hits_->fd()));
   if (nat_ != nullptr) TRY(watch(nat_->fd()));
   return {};
@@ -169,11 +175,14 @@ bool AgentPipeline::read_sources() {
   const std::int64_t now = wall_ns();
   if (hits_ != nullptr) busy |= hits_->read(*node_, *feed_, now);
   if (nat_ != nullptr) busy |= nat_->read(*node_, now);
-  for (int i = 0; i < kReadsInARow && feed_->read(*node_, now); ++i) busy = true;
+  for (ConnectionFeed* feed : {payloads_.get(), feed_.get()}) {
+    for (int i = 0; feed != nullptr && i < kReadsInARow && feed->read(*node_, now); ++i) busy = true;
+  }
   return busy;
 }
 
 void AgentPipeline::drain(std::int64_t now_ns) {
+  if (payloads_ != nullptr) payloads_->drain(*node_, now_ns);
   feed_->drain(*node_, now_ns);
   if (hits_ != nullptr) hits_->drain(*node_, now_ns);
   const Status status = cluster_->apply(*node_, now_ns);
@@ -183,6 +192,7 @@ void AgentPipeline::drain(std::int64_t now_ns) {
     hits_->set_policies(node_->ledger().network_policies());
   }
   if (steady_ns() >= next_report_ns_) {
+    if (payloads_ != nullptr) payloads_->report(*node_);
     feed_->report(*node_);
     if (hits_ != nullptr) hits_->report(*node_, false);
     next_report_ns_ = steady_ns() + kReportNs;
@@ -193,6 +203,7 @@ void AgentPipeline::drain(std::int64_t now_ns) {
 
 std::vector<model::SourceCounts> AgentPipeline::source_counts() {
   std::vector<model::SourceCounts> sources{feed_->stats().counts};
+  if (payloads_ != nullptr) sources.push_back(payloads_->stats().counts);
   if (hits_ != nullptr) sources.push_back(hits_->stats());
   if (nat_ != nullptr) sources.push_back(nat_->stats());
   return sources;

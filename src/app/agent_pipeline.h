@@ -78,6 +78,8 @@ class AgentPipeline {
   std::unique_ptr<NodePipeline> node_;
   std::unique_ptr<capture::InterfaceWatch> interfaces_;
   std::unique_ptr<ConnectionFeed> feed_;
+  /// Null: the feed has the packets for the DNS and L7 logs itself, or nobody has.
+  std::unique_ptr<ConnectionFeed> payloads_;
   /// Data plane verdicts and address translations; null: not available or not wanted.
   std::unique_ptr<HitFeed> hits_;
   std::unique_ptr<NatFeed> nat_;

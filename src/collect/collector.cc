@@ -129,7 +129,35 @@ void Collector::clear_reports() {
 
 void Collector::on_http(const model::HttpTransaction& transaction) {
   if (transaction.original_source.is_none()) return;
-  original_sources_[transaction.slot].push_back(transaction.original_source);
+  if (!options_.http_by_tuple) {
+    original_sources_[transaction.slot].push_back(transaction.original_source);
+    return;
+  }
+  const model::Tuple tuple = translated(transaction.tuple);
+  if (original_sources_by_tuple_.size() >= kMaxOriginalSources) {
+    // Most are of connections that the other source never told of.
+    stats_.original_sources_dropped += original_sources_by_tuple_.size();
+    original_sources_by_tuple_.clear();
+  }
+  std::vector<IpAddress>& sources = original_sources_by_tuple_[tuple];
+  // Both ends' interfaces may have seen the request.
+  if (std::find(sources.begin(), sources.end(), transaction.original_source) == sources.end()) {
+    sources.push_back(transaction.original_source);
+  }
+}
+
+std::vector<IpAddress> Collector::take_original_sources(const Context& context, model::ConnectionSlot slot) {
+  std::vector<IpAddress> sources;
+  if (const auto found = original_sources_.find(slot); found != original_sources_.end()) {
+    sources = std::move(found->second);
+    original_sources_.erase(found);
+  }
+  if (original_sources_by_tuple_.empty()) return sources;
+  if (const auto found = original_sources_by_tuple_.find(context.tuple); found != original_sources_by_tuple_.end()) {
+    sources = std::move(found->second);
+    original_sources_by_tuple_.erase(found);
+  }
+  return sources;
 }
 
 void Collector::on_hit(const model::PolicyHit& hit) {
@@ -373,9 +401,9 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     context.outcome_reported |= outcome_known;
     flow.tcp = update.tcp;
     flow.nat_port = update.nat_port != 0 ? update.nat_port : context.nat_port;
-    if (const auto found = original_sources_.find(update.slot); found != original_sources_.end()) {
-      flow.original_source_ips = reported_sources_.emplace_back(std::move(found->second));
-      original_sources_.erase(found);
+    if (!original_sources_.empty() || !original_sources_by_tuple_.empty()) {
+      std::vector<IpAddress> sources = take_original_sources(context, update.slot);
+      if (!sources.empty()) flow.original_source_ips = reported_sources_.emplace_back(std::move(sources));
     }
     if (context.report_source) report_side(context, flow, model::Reporter::kSource, delta);
     if (context.report_dest) report_side(context, flow, model::Reporter::kDest, delta);

@@ -61,6 +61,7 @@ const std::array kOptions = {
     OptionRow{"Agent: sources", "nflog_groups", &Settings::nflog_groups, 1, 16, "", "group", "NFLOG groups of the data plane's log rules (Calico: 1 and 2).", ""},
     OptionRow{"Agent: sources", "interfaces", &Settings::interfaces, 1, 64, "", "wildcard", "Names of the host's ends of pods' interfaces, with `*` and `?`.", "interfacePrefix"},
     OptionRow{"Agent: sources", "drain_interval", &Settings::drain_interval, 0.1, 60, "", "", "Time between two readings of the kernel's flow table.", "", kReload},
+    OptionRow{"Agent: sources", "bpf_pin_directory", &Settings::bpf_pin_directory, 0, 0, "", "directory", "A BPF file system in which the maps of the eBPF source outlive the agent, so that a restart loses nothing; where it is none, counts end with the agent.", ""},
     OptionRow{"Agent: sources", "flow_table_entries", &Settings::flow_table_entries, 1024, 16 * kMillion, "", "", "Flows that the kernel's table holds between two readings; what does not fit is counted as lost.", ""},
     OptionRow{"Agent: sources", "conntrack_dump_interval", &Settings::conntrack_dump_interval, 1, 600, "", "", "Time between two readings of the connection tracker's table.", "", kReload},
     OptionRow{"Agent: sources", "conntrack_buffer_mb", &Settings::conntrack_buffer_mb, 1, 1024, "", "", "Receive buffer for events of the connection tracker, MiB.", ""},

@@ -73,6 +73,7 @@ struct Settings {
   std::vector<std::string> nflog_groups{"1", "2"};
   std::vector<std::string> interfaces{"cali*", "lxc*", "azv*", "eni*", "gke*", "veth*"};
   std::chrono::nanoseconds drain_interval = std::chrono::seconds(1);
+  std::string bpf_pin_directory = "/sys/fs/bpf";
   std::int64_t flow_table_entries = 131'072;
   std::chrono::nanoseconds conntrack_dump_interval = std::chrono::seconds(5);
   std::int64_t conntrack_buffer_mb = 8;
