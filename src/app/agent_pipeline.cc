@@ -74,6 +74,7 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   feed_ = std::move(sources.feed);
   hits_ = std::move(sources.hits);
   nat_ = std::move(sources.nat);
+  if (feed_->http_heads_only()) node_->expect_http_heads_only();
   capture::InterfaceWatch::Options watch_options;
   watch_options.names = settings.interfaces;
   TRY_ASSIGN(interfaces_, capture::InterfaceWatch::create(watch_options));

@@ -23,13 +23,18 @@ Result<std::unique_ptr<NodePipeline>> NodePipeline::create(const config::Setting
   collector.initial_delay = initial_delay;
   p.collector_ = std::make_unique<collect::Collector>(collector, *p.ledger_, p.engine_.get(), p.traces_);
   p.dns_inspector_ = std::make_unique<meter::DnsInspector>(dns_inspector_options(settings));
-  TRY_ASSIGN(const meter::HttpInspectorOptions http, http_inspector_options(settings));
-  p.http_inspector_ = std::make_unique<meter::HttpInspector>(http);
+  TRY_ASSIGN(p.http_options_, http_inspector_options(settings));
+  p.http_inspector_ = std::make_unique<meter::HttpInspector>(p.http_options_);
   TRY_ASSIGN(aggregate::AggregateOptions flow_options, aggregate_options(settings));
   TRY_ASSIGN(p.flows_, aggregate::FlowAggregator::create(std::move(flow_options)));
   p.dns_ = std::make_unique<aggregate::DnsAggregator>(dns_log_options(settings));
   p.l7_ = std::make_unique<aggregate::L7Aggregator>(l7_log_options(settings));
   return pipeline;
+}
+
+void NodePipeline::expect_http_heads_only() {
+  http_options_.heads_only = true;
+  http_inspector_ = std::make_unique<meter::HttpInspector>(http_options_);
 }
 
 Status NodePipeline::build_engine() {

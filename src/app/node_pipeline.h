@@ -67,6 +67,8 @@ class NodePipeline {
   bool inspect_http(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
     return http_inspector_->on_segment(packet, slot, forward);
   }
+  /// The source is one of ConnectionFeed::http_heads_only(). Before the first packet.
+  void expect_http_heads_only();
   /// Time passed: lookups without an answer time out, young connections grow old enough to be reported.
   void advance(std::int64_t now_ns);
   /// The input ended: what still waits is reported as it stands.
@@ -105,6 +107,7 @@ class NodePipeline {
   std::unique_ptr<cluster::Ledger> ledger_;
   std::unique_ptr<policy::Engine> engine_;
   std::unique_ptr<meter::DnsInspector> dns_inspector_;
+  meter::HttpInspectorOptions http_options_;
   std::unique_ptr<meter::HttpInspector> http_inspector_;
   std::unique_ptr<collect::Collector> collector_;
   std::unique_ptr<aggregate::FlowAggregator> flows_;
