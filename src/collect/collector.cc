@@ -1,6 +1,7 @@
 #include "collect/collector.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "policy/hit_text.h"
@@ -186,16 +187,21 @@ void Collector::advance(std::int64_t now_ns) {
   now_ns_ = now_ns;
   hits_.expire(now_ns);
   nat_.advance(now_ns);
-  absl::erase_if(young_, [&](const auto& entry) {
-    if (now_ns - entry.second.start_ns < options_.initial_delay.count()) return false;
-    process(context_of(entry.first), entry.second);
-    return true;
-  });
+  release_young(now_ns - options_.initial_delay.count());
 }
 
-void Collector::finish() {
-  for (const auto& [slot, update] : young_) process(context_of(slot), update);
-  young_.clear();
+void Collector::finish() { release_young(std::numeric_limits<std::int64_t>::max()); }
+
+void Collector::release_young(std::int64_t newest_start_ns) {
+  // The second source has the destination's view of denied connections: what their client had addressed is learnt from
+  // the client's own view, which is therefore first.
+  for (const bool second : {false, true}) {
+    absl::erase_if(young_, [&](const auto& entry) {
+      if ((entry.first >= kSecondSource) != second || entry.second.start_ns > newest_start_ns) return false;
+      process(context_of(entry.first), entry.second);
+      return true;
+    });
+  }
 }
 
 void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {
@@ -384,7 +390,11 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
   const model::TrafficDelta& delta = update.delta;
   const bool silent = delta.packets_forward == 0 && delta.packets_reverse == 0;
   const bool outcome_known = update.outcome != model::Outcome::kUnknown && !context.outcome_reported;
-  const bool news = !context.started || ends || !silent || outcome_known;
+  std::vector<IpAddress> clients;
+  if (!original_sources_.empty() || !original_sources_by_tuple_.empty()) {
+    clients = take_original_sources(context, update.slot);
+  }
+  const bool news = !context.started || ends || !silent || outcome_known || !clients.empty();
   if (!context.report_source && !context.report_dest) {
     stats_.not_local_packets += delta.packets_forward + delta.packets_reverse;
     stats_.not_local_bytes += delta.bytes_forward + delta.bytes_reverse;
@@ -401,10 +411,7 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     context.outcome_reported |= outcome_known;
     flow.tcp = update.tcp;
     flow.nat_port = update.nat_port != 0 ? update.nat_port : context.nat_port;
-    if (!original_sources_.empty() || !original_sources_by_tuple_.empty()) {
-      std::vector<IpAddress> sources = take_original_sources(context, update.slot);
-      if (!sources.empty()) flow.original_source_ips = reported_sources_.emplace_back(std::move(sources));
-    }
+    if (!clients.empty()) flow.original_source_ips = reported_sources_.emplace_back(std::move(clients));
     if (context.report_source) report_side(context, flow, model::Reporter::kSource, delta);
     if (context.report_dest) report_side(context, flow, model::Reporter::kDest, delta);
   }

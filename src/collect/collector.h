@@ -134,6 +134,8 @@ class Collector {
   Context& context_of(model::ConnectionSlot slot);
   void move_pending(Context& context, model::ConnectionSlot slot);
   void process(Context& context, const model::ConnectionUpdate& update);
+  /// Processes the first updates that wait, of connections that began by then.
+  void release_young(std::int64_t newest_start_ns);
   /// The updates of a connection whose first one waits are one.
   void merge_young(const model::ConnectionUpdate& update);
   void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
