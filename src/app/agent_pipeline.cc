@@ -124,6 +124,7 @@ Status AgentPipeline::run() {
     poll_interfaces();
     const bool busy = read_sources();
     const std::int64_t now = wall_ns();
+    if (steady_ns() >= next_cluster_ns_) follow_cluster(now);
     if (steady_ns() >= next_drain_ns_) {
       drain(now);
       next_drain_ns_ = steady_ns() + drain_ns_;
@@ -142,7 +143,7 @@ Status AgentPipeline::run() {
 }
 
 void AgentPipeline::wait() {
-  const std::int64_t until_drain = next_drain_ns_ - steady_ns();
+  const std::int64_t until_drain = std::min(next_drain_ns_, next_cluster_ns_) - steady_ns();
   const std::int64_t until_window = window_end_ns_ - wall_ns();
   const std::int64_t wait_ns = std::clamp<std::int64_t>(std::min(until_drain, until_window), 0, kSecond);
   std::array<epoll_event, 8> events{};
@@ -185,12 +186,7 @@ void AgentPipeline::drain(std::int64_t now_ns) {
   if (payloads_ != nullptr) payloads_->drain(*node_, now_ns);
   feed_->drain(*node_, now_ns);
   if (hits_ != nullptr) hits_->drain(*node_, now_ns);
-  const Status status = cluster_->apply(*node_, now_ns);
-  if (!status.ok()) note(status.error().message);
-  if (hits_ != nullptr && node_->policies_version() != hit_rules_version_) {
-    hit_rules_version_ = node_->policies_version();
-    hits_->set_policies(node_->ledger().network_policies());
-  }
+  follow_cluster(now_ns);
   if (steady_ns() >= next_report_ns_) {
     if (payloads_ != nullptr) payloads_->report(*node_);
     feed_->report(*node_);
@@ -199,6 +195,15 @@ void AgentPipeline::drain(std::int64_t now_ns) {
   }
   node_->advance(now_ns);
   logs_->flush(steady_ns());
+}
+
+void AgentPipeline::follow_cluster(std::int64_t now_ns) {
+  next_cluster_ns_ = steady_ns() + cluster_->apply_interval_ns();
+  const Status status = cluster_->apply(*node_, now_ns);
+  if (!status.ok()) note(status.error().message);
+  if (hits_ == nullptr || node_->policies_version() == hit_rules_version_) return;
+  hit_rules_version_ = node_->policies_version();
+  hits_->set_policies(node_->ledger().network_policies());
 }
 
 std::vector<model::SourceCounts> AgentPipeline::source_counts() {

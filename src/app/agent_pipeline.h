@@ -62,6 +62,8 @@ class AgentPipeline {
   std::size_t poll_interfaces();
   bool read_sources();
   void drain(std::int64_t now_ns);
+  /// Takes over what changed in the cluster.
+  void follow_cluster(std::int64_t now_ns);
   void close_window(std::int64_t now_ns);
   /// Between two windows: takes over new settings, and what the CPU budget asks for.
   void adjust(double window_s);
@@ -93,7 +95,7 @@ class AgentPipeline {
   std::atomic<bool> reload_wanted_{false};
   std::int64_t interval_ns_ = 0, drain_ns_ = 0;
   std::int64_t window_start_ns_ = 0, window_end_ns_ = 0;
-  std::int64_t next_drain_ns_ = 0, next_report_ns_ = 0;
+  std::int64_t next_drain_ns_ = 0, next_cluster_ns_ = 0, next_report_ns_ = 0;
 };
 
 }  // namespace weir::app
