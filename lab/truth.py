@@ -78,6 +78,7 @@ def _from_client(record: dict, accepted: dict | None, history: History) -> dict:
     connection["src"] = {"name": record["pod"], "ip": record["src_ip"], "port": record["src_port"]}
     connection["dst"] = {"name": record["dst_name"], "ip": record["dst_ip"], "port": record["dst_port"]}
     connection.update(bytes_sent=record["bytes_sent"], bytes_received=record["bytes_received"], nat_port=0)
+    connection["lookup"] = record.get("lookup", "")  # the name that the cluster's DNS was asked for
     if accepted:
         connection["accepted"] = {
             k: accepted[k] for k in ("pod", "local_ip", "local_port", "bytes_received", "bytes_sent")

@@ -167,7 +167,7 @@ async def resolve(client: Client, name: str, timeout: float = 2) -> str:
     number = os.getpid() * 31 + client._number & 0xFFFF
     question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0\0\1\0\1"
     query = struct.pack(">HHHHHH", number, 0x0100, 1, 0, 0, 0) + question
-    answer = await datagram(client, (client.resolver, 53), query, "", timeout)
+    answer = await datagram(client, (client.resolver, 53), query, "", timeout, lookup=name)
     count, at = struct.unpack_from(">H", answer, 6)[0], 12 + len(question)
     for _ in range(count):
         # The server repeats the question's name as a pointer of two bytes.
@@ -179,10 +179,17 @@ async def resolve(client: Client, name: str, timeout: float = 2) -> str:
 
 
 async def datagram(
-    client: Client, dest: tuple, data: bytes | None, source: str = "", timeout: float = 1, name: str = ""
+    client: Client,
+    dest: tuple,
+    data: bytes | None,
+    source: str = "",
+    timeout: float = 1,
+    name: str = "",
+    lookup: str = "",
 ) -> bytes:
     """Sends one datagram and waits for the answer. Without data, sends the connection's own id."""
     record = Record(client, "udp", dest, name, source)
+    record.fields["lookup"] = lookup
     if data is None:
         data = record.fields["id"].encode().ljust(64)
     with record, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as endpoint:

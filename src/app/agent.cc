@@ -92,6 +92,7 @@ int run_agent(std::span<const char* const> args) {
   options.settings = resolved.value().settings;
   options.node = options.settings.node_name.empty() ? host_name() : options.settings.node_name;
   options.note = note;
+  options.config_file = flags.config_file;
   options.reload = [&flags]() -> Result<config::Settings> {
     TRY_ASSIGN(const ResolvedSettings again, resolve_settings(flags));
     return again.settings;

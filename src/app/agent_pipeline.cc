@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "app/agent_sources.h"
 #include "flowlog/last_window.h"
@@ -42,6 +44,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   std::unique_ptr<AgentPipeline> pipeline(new AgentPipeline());
   AgentPipeline& p = *pipeline;
   p.options_ = std::move(options);
+  bound_by_memory(p.options_.settings);
   const config::Settings& settings = p.options_.settings;
   p.report_ = AgentReport(p.options_.node);
   p.interval_ns_ = settings.flush_interval.count();
@@ -107,7 +110,8 @@ Status AgentPipeline::run() {
   window_start_ns_ = wall_ns();
   window_end_ns_ = window_start_ns_ - window_start_ns_ % interval_ns_ + interval_ns_;
   next_drain_ns_ = steady_ns() + drain_ns_;
-  poll_interfaces();
+  const std::size_t watched = poll_interfaces();
+  note("watching " + std::to_string(watched) + " interfaces");
   drain(window_start_ns_);
   while (!stopping_) {
     wait();
@@ -143,17 +147,20 @@ void AgentPipeline::wait() {
   }
 }
 
-void AgentPipeline::poll_interfaces() {
+std::size_t AgentPipeline::poll_interfaces() {
   Result<capture::InterfaceWatch::Changes> changes = interfaces_->poll();
   if (!changes.ok()) {
     note("interfaces: " + changes.error().message);
-    return;
+    return 0;
   }
+  std::size_t watched = 0;
   for (const capture::PodInterface& gone : changes.value().removed) feed_->remove_interface(gone);
   for (const capture::PodInterface& added : changes.value().added) {
     const Status status = feed_->add_interface(added);
     if (!status.ok()) note(added.name + ": its traffic is not seen: " + status.error().message);
+    watched += status.ok();
   }
+  return watched;
 }
 
 bool AgentPipeline::read_sources() {
@@ -216,8 +223,59 @@ void AgentPipeline::close_window(std::int64_t now_ns) {
   node_->close_window(start_s, end_s);
   publish(start_s, end_s);
   logs_->flush(steady_ns());
+  adjust(static_cast<double>(now_ns - window_start_ns_) / 1e9);
   window_start_ns_ = end_s * kSecond;
   window_end_ns_ = now_ns - now_ns % interval_ns_ + interval_ns_;
+}
+
+bool AgentPipeline::config_file_changed() {
+  if (options_.config_file.empty()) return false;
+  struct stat file {};
+  // A file that is being replaced may be away for a moment.
+  if (::stat(options_.config_file.c_str(), &file) != 0) return false;
+  const std::int64_t stamp = file.st_mtim.tv_sec * kSecond + file.st_mtim.tv_nsec;
+  const std::int64_t before = std::exchange(config_stamp_, stamp);
+  return before != 0 && before != stamp;
+}
+
+bool AgentPipeline::take_new_settings() {
+  Result<config::Settings> read = options_.reload();
+  Status status = read.ok() ? config::validate_for_agent(read.value()) : Status(read.error());
+  if (!status.ok()) {
+    note("configuration not taken over: " + status.error().message);
+    return false;
+  }
+  config::Settings next = std::move(read).value();
+  bound_by_memory(next);
+  config::Settings& current = options_.settings;
+  std::string taken, left;
+  for (const config::OptionRow* row : config::changed_options(current, next)) {
+    const bool reloads = row->reload == config::Reload::kReload;
+    if (reloads) std::visit([&](auto member) { current.*member = next.*member; }, row->member);
+    std::string& list = reloads ? taken : left;
+    list.append(list.empty() ? "" : ", ").append(row->key);
+  }
+  if (!left.empty()) note("configuration: a restart is needed for " + left);
+  note("configuration: " + (taken.empty() ? "nothing to take over" : "took over " + taken));
+  interval_ns_ = current.flush_interval.count();
+  drain_ns_ = current.drain_interval.count();
+  logs_->set_limits(current);
+  feed_->reconfigure(current);
+  return !taken.empty();
+}
+
+void AgentPipeline::adjust(double window_s) {
+  bool anew = false;
+  if (config_file_changed()) reload_wanted_ = true;
+  if (reload_wanted_.exchange(false) && options_.reload) anew = take_new_settings();
+  if (budget_.on_window(report_.cpu_seconds(), window_s, options_.settings.cpu_limit_percent)) {
+    note("CPU budget: step " + std::to_string(budget_.step()) + " of " + std::to_string(CpuBudget::kMaxStep) +
+         (budget_.step() == 0 ? ", aggregation as configured" : ", aggregation is wider than configured"));
+    anew = true;
+  }
+  if (!anew) return;
+  const Status status = node_->reconfigure(budget_.applied_to(options_.settings));
+  if (!status.ok()) note("configuration: " + status.error().message);
 }
 
 }  // namespace weir::app

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "app/agent_budget.h"
 #include "app/agent_logs.h"
 #include "app/agent_report.h"
 #include "app/cluster_feed.h"
@@ -34,6 +35,8 @@ class AgentPipeline {
     std::function<void(std::string_view)> note;
     /// Reads the settings anew, for reload().
     std::function<Result<config::Settings>()> reload;
+    /// Where settings come from: a change of this file is a reload(). Empty: no file.
+    std::string config_file;
   };
 
   /// Opens logs, cluster and sources. Nothing is read before run().
@@ -55,10 +58,16 @@ class AgentPipeline {
   Status open_sources(std::int64_t counted_until_ns);
   Status watch(int fd);
   void wait();
-  void poll_interfaces();
+  /// How many new interfaces are watched now.
+  std::size_t poll_interfaces();
   bool read_sources();
   void drain(std::int64_t now_ns);
   void close_window(std::int64_t now_ns);
+  /// Between two windows: takes over new settings, and what the CPU budget asks for.
+  void adjust(double window_s);
+  bool config_file_changed();
+  /// True if aggregation must be set up anew.
+  bool take_new_settings();
   std::vector<model::SourceCounts> source_counts();
   void publish(std::int64_t start_s, std::int64_t end_s);
   void note(std::string_view text) const { options_.note(text); }
@@ -73,6 +82,8 @@ class AgentPipeline {
   std::unique_ptr<HitFeed> hits_;
   std::unique_ptr<NatFeed> nat_;
   AgentReport report_;
+  CpuBudget budget_;
+  std::int64_t config_stamp_ = 0;
   /// The policies that hits_ knows.
   std::uint64_t hit_rules_version_ = ~std::uint64_t{0};
   int epoll_ = -1, wake_ = -1;

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 
 #include "flowlog/agent_log.h"
@@ -25,10 +24,13 @@ std::uint64_t resident_bytes() {
   return read == 2 ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
 }
 
+/// A count that went back began anew: all of it is of this window.
+std::uint64_t since(std::uint64_t now, std::uint64_t before) { return now >= before ? now - before : now; }
+
 void subtract(std::vector<NamedCount>& counts, const std::vector<NamedCount>& before) {
   for (NamedCount& count : counts) {
     for (const NamedCount& old : before) {
-      if (old.name == count.name) count.count -= std::min(old.count, count.count);
+      if (old.name == count.name) count.count = since(count.count, old.count);
     }
   }
 }
@@ -67,18 +69,19 @@ void AgentReport::write(const AgentTotals& totals, std::int64_t start_s, std::in
   for (model::SourceCounts& source : window.sources) {
     for (const model::SourceCounts& old : before_.sources) {
       if (old.name != source.name) continue;
-      source.events -= std::min(old.events, source.events);
-      source.packets -= std::min(old.packets, source.packets);
+      source.events = since(source.events, old.events);
+      source.packets = since(source.packets, old.packets);
       subtract(source.lost, old.lost);
     }
   }
   subtract(window.flows_dropped, before_.flows_dropped);
   subtract(window.records_written, before_.records_written);
   subtract(window.lines_dropped, before_.lines_dropped);
-  window.records_excluded -= before_.records_excluded;
-  window.flows_widened -= before_.flows_widened;
+  window.records_excluded = since(window.records_excluded, before_.records_excluded);
+  window.flows_widened = since(window.flows_widened, before_.flows_widened);
   window.cpu_user_seconds -= before_.cpu_user_seconds;
   window.cpu_system_seconds -= before_.cpu_system_seconds;
+  cpu_seconds_ = window.cpu_user_seconds + window.cpu_system_seconds;
   flowlog::append_agent_line(out, window);
   before_ = std::move(now);
 }

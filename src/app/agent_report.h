@@ -28,8 +28,11 @@ class AgentReport {
 
   /// Appends the line of the window that ends now.
   void write(const AgentTotals& totals, std::int64_t start_s, std::int64_t end_s, std::string& out);
+  /// CPU time of the window written last.
+  double cpu_seconds() const { return cpu_seconds_; }
 
  private:
+  double cpu_seconds_ = 0;
   std::string node_;
   /// The totals at the end of the window before.
   model::AgentWindow before_;

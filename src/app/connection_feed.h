@@ -39,6 +39,8 @@ class ConnectionFeed {
   virtual void remove_interface(const capture::PodInterface& interface) = 0;
   /// A verdict of the data plane; for sources that do not see denied packets themselves.
   virtual void on_hit(const model::PolicyHit&) {}
+  /// Takes over the options that can change while running.
+  virtual void reconfigure(const config::Settings&) {}
   virtual FeedStats stats() = 0;
 };
 

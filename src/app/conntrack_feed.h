@@ -29,6 +29,9 @@ class ConntrackFeed final : public ConnectionFeed {
   Status add_interface(const capture::PodInterface&) override { return {}; }
   void remove_interface(const capture::PodInterface&) override {}
   void on_hit(const model::PolicyHit& hit) override { meter_->add(hit); }
+  void reconfigure(const config::Settings& settings) override {
+    dump_interval_ns_ = settings.conntrack_dump_interval.count();
+  }
   FeedStats stats() override;
 
  private:

@@ -25,11 +25,22 @@ Result<std::unique_ptr<NodePipeline>> NodePipeline::create(const config::Setting
   p.dns_inspector_ = std::make_unique<meter::DnsInspector>(dns_inspector_options(settings));
   TRY_ASSIGN(const meter::HttpInspectorOptions http, http_inspector_options(settings));
   p.http_inspector_ = std::make_unique<meter::HttpInspector>(http);
-  TRY_ASSIGN(aggregate::AggregateOptions flow_options, aggregate_options(settings));
-  TRY_ASSIGN(p.flows_, aggregate::FlowAggregator::create(std::move(flow_options)));
-  p.dns_ = std::make_unique<aggregate::DnsAggregator>(dns_log_options(settings));
-  p.l7_ = std::make_unique<aggregate::L7Aggregator>(l7_log_options(settings));
+  TRY(p.create_aggregators(settings));
   return pipeline;
+}
+
+Status NodePipeline::create_aggregators(const config::Settings& settings) {
+  TRY_ASSIGN(aggregate::AggregateOptions flow_options, aggregate_options(settings));
+  TRY_ASSIGN(flows_, aggregate::FlowAggregator::create(std::move(flow_options)));
+  dns_ = std::make_unique<aggregate::DnsAggregator>(dns_log_options(settings));
+  l7_ = std::make_unique<aggregate::L7Aggregator>(l7_log_options(settings));
+  return {};
+}
+
+Status NodePipeline::reconfigure(const config::Settings& settings) {
+  TRY(create_aggregators(settings));
+  inspects_http_ = settings.l7_log;
+  return {};
 }
 
 Status NodePipeline::build_engine() {

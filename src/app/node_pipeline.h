@@ -65,6 +65,7 @@ class NodePipeline {
     dns_inspector_->on_packet(packet, slot, forward);
   }
   bool inspect_http(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
+    if (!inspects_http_) return true;
     return http_inspector_->on_segment(packet, slot, forward);
   }
   /// Time passed: lookups without an answer time out, young connections grow old enough to be reported.
@@ -78,6 +79,9 @@ class NodePipeline {
   void take(std::span<const model::ConnectionUpdate> updates);
   /// Updates of a window's flush.
   void collect(std::span<const model::ConnectionUpdate> updates);
+  /// Takes over the options of aggregation and logs that can change while running. Only right after close_window():
+  /// connections that are open then are counted again with their next traffic.
+  Status reconfigure(const config::Settings& settings);
   /// Closes the window, in Unix seconds: its records go to the sinks.
   void close_window(std::int64_t start_s, std::int64_t end_s);
   /// Compiles the policies anew if the ledger's pods, namespaces or policies are others than those that were compiled.
@@ -95,6 +99,7 @@ class NodePipeline {
   NodePipeline() = default;
   void take_transactions();
   void take_reports();
+  Status create_aggregators(const config::Settings& settings);
   Status build_engine();
 
   RecordSinks sinks_;
@@ -110,6 +115,7 @@ class NodePipeline {
   std::unique_ptr<aggregate::FlowAggregator> flows_;
   std::unique_ptr<aggregate::DnsAggregator> dns_;
   std::unique_ptr<aggregate::L7Aggregator> l7_;
+  bool inspects_http_ = true;
   NodeStats stats_;
 };
 

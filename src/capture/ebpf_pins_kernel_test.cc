@@ -6,7 +6,7 @@
 #include <set>
 
 #include "bpf/shared.h"
-#include "capture/ebpf_fixture.h"
+#include "capture/ebpf_kernel_test.h"
 
 namespace weir::capture {
 namespace {

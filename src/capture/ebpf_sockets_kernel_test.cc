@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "capture/ebpf_fixture.h"
+#include "capture/ebpf_kernel_test.h"
 
 namespace weir::capture {
 namespace {

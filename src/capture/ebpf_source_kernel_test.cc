@@ -3,7 +3,7 @@
 #include <ctime>
 #include <thread>
 
-#include "capture/ebpf_fixture.h"
+#include "capture/ebpf_kernel_test.h"
 
 namespace weir::capture {
 namespace {
@@ -148,7 +148,6 @@ TEST_F(EbpfSourceKernel, AnUnreachableMarksTheConnectionThatItQuotes) {
 TEST_F(EbpfSourceKernel, EachDrainHasWhatCameSinceTheOneBefore) {
   start();
   const Socket server = udp_in(node, kNode), client = udp_in(*pod, kPod);
-  Sums total;
   for (std::uint64_t round = 1; round <= 5; ++round) {
     for (std::uint64_t i = 0; i < round; ++i) send_to(client, "12345678", kNode, local_port(server));
     const auto deltas = drain();

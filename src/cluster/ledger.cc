@@ -79,6 +79,7 @@ model::NamespaceInfo implied_namespace(const std::string& name) { return {name, 
 
 std::vector<IpPrefix> default_private_networks() {
   std::vector<IpPrefix> networks;
+  networks.reserve(std::size(model::kPrivateNetworks));
   for (const std::string_view text : model::kPrivateNetworks) {
     networks.push_back(IpPrefix::parse(text).value());
   }

@@ -1,7 +1,5 @@
 #include "config/import_felix.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <charconv>
 #include <map>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "config/internal/yaml_tree.h"
 #include "config/settings.h"
 
 // Three steps: read whichever input into a list of Felix names and values; convert each into settings of ours, or into
@@ -134,11 +133,12 @@ bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() && equal_ignoring_case(text.substr(0, prefix.size()), prefix);
 }
 
-/// For a comment: one line, not too long.
+/// For a comment: one line of ASCII, not too long.
 std::string comment_text(std::string_view text) {
   std::string line(text.substr(0, 100));
   std::replace_if(
-      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, ' ');
+      line.begin(), line.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7F; }, '?');
   return line;
 }
 
@@ -172,47 +172,45 @@ struct FelixObject {
   std::vector<FelixValue> values;
 };
 
-std::string text_at(const YAML::Node& node, const char* key) {
-  const YAML::Node value = node[key];
-  return value && value.IsScalar() ? value.Scalar() : std::string();
+std::string text_at(const YamlNode& node, const char* key) {
+  const YamlNode* value = node.find(key);
+  return value != nullptr ? value->text : std::string();
 }
 
 /// One level of mapping becomes "key.inner".
-void read_spec(const YAML::Node& spec, const std::string& prefix, std::vector<FelixValue>& values) {
-  for (const auto& entry : spec) {
-    if (!entry.first.IsScalar()) continue;
-    const std::string key = prefix + entry.first.Scalar();
-    if (entry.second.IsScalar()) {
-      values.push_back({key, entry.second.Scalar()});
-    } else if (entry.second.IsMap() && prefix.empty()) {
-      read_spec(entry.second, key + ".", values);
-    } else if (!entry.second.IsNull()) {
+void read_spec(const YamlNode& spec, const std::string& prefix, std::vector<FelixValue>& values) {
+  for (const YamlNode& entry : spec.children) {
+    const std::string key = prefix + entry.key;
+    if (entry.type == YamlNode::Type::kScalar) {
+      values.push_back({key, entry.text});
+    } else if (entry.type == YamlNode::Type::kMap && prefix.empty()) {
+      read_spec(entry, key + ".", values);
+    } else if (entry.type != YamlNode::Type::kNull) {
       values.push_back({key, "(a list or mapping)"});
     }
   }
 }
 
-void read_object(const YAML::Node& node, int depth, std::vector<FelixObject>& objects) {
-  if (!node.IsMap() || depth > 3) return;
+void read_object(const YamlNode& node, int depth, std::vector<FelixObject>& objects) {
+  constexpr int kMaxListDepth = 3;
   const std::string kind = text_at(node, "kind"), version = text_at(node, "apiVersion");
-  if (kind.ends_with("List") && node["items"].IsSequence()) {
-    for (const YAML::Node& item : node["items"]) read_object(item, depth + 1, objects);
+  const YamlNode* items = node.find("items");
+  if (kind.ends_with("List") && items != nullptr && depth < kMaxListDepth) {
+    for (const YamlNode& item : items->children) read_object(item, depth + 1, objects);
   }
   const bool known = version == "projectcalico.org/v3" || version == "crd.projectcalico.org/v1";
   if (kind != "FelixConfiguration" || !known) return;
   FelixObject object;
-  if (node["metadata"].IsMap()) object.name = text_at(node["metadata"], "name");
-  if (node["spec"].IsMap()) read_spec(node["spec"], "", object.values);
+  if (const YamlNode* metadata = node.find("metadata")) object.name = text_at(*metadata, "name");
+  const YamlNode* spec = node.find("spec");
+  if (spec != nullptr && spec->type == YamlNode::Type::kMap) read_spec(*spec, "", object.values);
   objects.push_back(std::move(object));
 }
 
 Result<std::vector<FelixObject>> read_objects(const std::string& name, std::string_view text) {
+  TRY_ASSIGN(const std::vector<YamlNode> documents, read_yaml(name, text));
   std::vector<FelixObject> objects;
-  try {
-    for (const YAML::Node& document : YAML::LoadAll(std::string(text))) read_object(document, 0, objects);
-  } catch (const YAML::Exception& error) {
-    return invalid_argument(name + ":" + std::to_string(error.mark.line + 1) + ": " + comment_text(error.msg));
-  }
+  for (const YamlNode& document : documents) read_object(document, 0, objects);
   return objects;
 }
 

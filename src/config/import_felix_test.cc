@@ -104,6 +104,11 @@ TEST(ImportFelix, AValueThatWeDoNotAllowIsANoteAndNoError) {
                                 "flowLogsFileMaxFiles: many: log_max_files: 'many' is not a number from 1 to 1000"}));
 }
 
+TEST(ImportFelix, BytesThatAreNoTextStayOutOfTheResult) {
+  import("FELIX_FLOWLOGSFLUSHINTERVAL=\"1\xBD 20\"\nFELIX_FELIXHOSTNAME=a\xFF\nFELIX_\x80=\x80\n");
+  import("FELIX_FELIXHOSTNAME=a\xC2\x85\xEF\xBF\xBE\xEF\xBB\xBF\n");
+}
+
 TEST(ImportFelix, ListsOlderVersionsJsonAndSeveralDocumentsAreRead) {
   const std::string spec = "  flowLogsFileMaxFiles: 3\n";
   EXPECT_NE(import("a: 1\n---\n" + object(spec)).find("log_max_files: 3"), std::string::npos);
@@ -126,6 +131,8 @@ TEST(ImportFelix, WhatIsNoFelixConfigurationIsOneError) {
       {"kind: Pod\n", "error: felix.yaml: neither a FelixConfiguration"},
       {"apiVersion: other/v1\nkind: FelixConfiguration\nspec: {}\n", "error: felix.yaml: neither"},
       {"kind: [\n", "error: felix.yaml:2: "},
+      {"a: &a [*a]\n", "error: felix.yaml:1: aliases are not supported"},
+      {"? [a]\n: b\n", "error: felix.yaml:1: a key that is no text"},
   };
   for (const auto& c : cases) EXPECT_TRUE(import(c.text).starts_with(c.want)) << import(c.text);
 }

@@ -1,7 +1,5 @@
 #include "config/settings.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -11,6 +9,7 @@
 #include "base/socket_address.h"
 #include "base/text.h"
 #include "config/internal/bounds_text.h"
+#include "config/internal/yaml_tree.h"
 
 namespace weir::config {
 namespace {
@@ -34,9 +33,16 @@ bool is_word(std::string_view choices, std::string_view text) {
   return false;
 }
 
+/// Characters that no YAML file may hold: C0 and C1 controls, the byte order mark, U+FFFE and U+FFFF.
 bool has_controls(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = [&](std::size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+    if (byte(i) < 0x20 || byte(i) == 0x7F) return true;
+    if (byte(i) == 0xC2 && byte(i + 1) >= 0x80 && byte(i + 1) <= 0x9F) return true;
+    const unsigned mark = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    if (mark == 0xEFBBBF || mark == 0xEFBFBE || mark == 0xEFBFBF) return true;
+  }
+  return false;
 }
 
 /// Agents without TLS and tokens listen to their own node only.
@@ -130,39 +136,20 @@ struct Assign {
   }
 };
 
-Status assign_yaml(Settings& settings, const OptionRow& row, const YAML::Node& value) {
-  if (value.IsSequence()) {
+Status assign_yaml(Settings& settings, const OptionRow& row, const YamlNode& value) {
+  if (value.type == YamlNode::Type::kList) {
     const auto* list = std::get_if<std::vector<std::string> Settings::*>(&row.member);
     if (list == nullptr) return invalid_argument(std::string(row.key) + ": one value is wanted, not a list");
     std::vector<std::string> items;
-    for (const YAML::Node& item : value) {
-      if (!item.IsScalar()) return invalid_argument(std::string(row.key) + ": its items must be text");
-      items.push_back(item.Scalar());
+    for (const YamlNode& item : value.children) {
+      if (item.type != YamlNode::Type::kScalar)
+        return invalid_argument(std::string(row.key) + ": its items must be text");
+      items.push_back(item.text);
     }
     return assign_list(row, settings.*(*list), std::move(items));
   }
-  if (!value.IsScalar()) return invalid_argument(std::string(row.key) + ": a value is missing");
-  return set_option(settings, row.key, value.Scalar());
-}
-
-Status load_yaml(Settings& settings, const std::string& name, const std::string& text, Origins* origins) {
-  const YAML::Node root = YAML::Load(text);
-  if (root.IsNull()) return {};
-  if (!root.IsMap()) return invalid_argument(name + ": a mapping of option names to values is wanted");
-  Origins seen;
-  for (const auto& entry : root) {
-    const std::string where = name + ":" + std::to_string(entry.first.Mark().line + 1);
-    const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
-    const OptionRow* row = find_option(key);
-    if (row == nullptr) return invalid_argument(where + ": unknown option '" + key.substr(0, 60) + "'");
-    if (!seen.emplace(key, where).second) return invalid_argument(where + ": " + key + " is set twice");
-    const Status status = assign_yaml(settings, *row, entry.second);
-    if (!status.ok()) return invalid_argument(where + ": " + status.error().message);
-  }
-  if (origins != nullptr) {
-    for (auto& [key, where] : seen) (*origins)[key] = where;
-  }
-  return {};
+  if (value.type != YamlNode::Type::kScalar) return invalid_argument(std::string(row.key) + ": a value is missing");
+  return set_option(settings, row.key, value.text);
 }
 
 }  // namespace
@@ -179,13 +166,25 @@ Status load_settings_file(Settings& settings, const std::string& path, Origins* 
 }
 
 Status load_settings_text(Settings& settings, const std::string& name, std::string_view text, Origins* origins) {
-  constexpr std::size_t kMaxBytes = 1 << 20;
-  if (text.size() > kMaxBytes) return invalid_argument(name + ": a configuration file of over 1 MiB");
-  try {
-    return load_yaml(settings, name, std::string(text), origins);
-  } catch (const YAML::Exception& error) {
-    return invalid_argument(name + ":" + std::to_string(error.mark.line + 1) + ": " + error.msg);
+  TRY_ASSIGN(const std::vector<YamlNode> documents, read_yaml(name, text));
+  if (documents.empty()) return {};
+  if (documents.size() > 1) return invalid_argument(name + ": one YAML document is wanted");
+  if (documents[0].type != YamlNode::Type::kMap) {
+    return invalid_argument(name + ": a mapping of option names to values is wanted");
   }
+  Origins seen;
+  for (const YamlNode& entry : documents[0].children) {
+    const std::string where = name + ":" + std::to_string(entry.line);
+    const OptionRow* row = find_option(entry.key);
+    if (row == nullptr) return invalid_argument(where + ": unknown option '" + entry.key.substr(0, 60) + "'");
+    if (!seen.emplace(entry.key, where).second) return invalid_argument(where + ": " + entry.key + " is set twice");
+    const Status status = assign_yaml(settings, *row, entry);
+    if (!status.ok()) return invalid_argument(where + ": " + status.error().message);
+  }
+  if (origins != nullptr) {
+    for (auto& [key, where] : seen) (*origins)[key] = where;
+  }
+  return {};
 }
 
 Status apply_environment(Settings& settings, const char* const* environment, Origins* origins) {

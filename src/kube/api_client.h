@@ -61,7 +61,7 @@ struct ApiClientOptions {
   /// Whether pods of other nodes are followed too; they name the far ends of connections.
   bool other_nodes_pods = true;
   /// Objects of one page of a list.
-  std::uint32_t page_size = 500;
+  std::uint32_t page_size = 200;
   /// First and last delay after failures; what is refused (no permission, no such kind) waits `refused_retry`.
   std::chrono::milliseconds first_retry{100};
   std::chrono::milliseconds last_retry{30'000};

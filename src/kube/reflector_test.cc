@@ -83,12 +83,12 @@ class ReflectorTest : public testing::Test {
 };
 
 TEST_F(ReflectorTest, ListsPageByPageAndWatchesFromThere) {
-  EXPECT_EQ(ask(), "/api/v1/pods?limit=500");
+  EXPECT_EQ(ask(), "/api/v1/pods?limit=200");
   EXPECT_FALSE(reflector_.settled());
   answer(200, list(pod("a", "1"), "5", "a/b=="));
   EXPECT_EQ(changes(), "+a ");
   EXPECT_FALSE(reflector_.status().synced);
-  EXPECT_EQ(ask(), "/api/v1/pods?limit=500&continue=a%2Fb%3D%3D");
+  EXPECT_EQ(ask(), "/api/v1/pods?limit=200&continue=a%2Fb%3D%3D");
   answer(200, list(pod("b", "2"), "5"));
   EXPECT_EQ(changes(), "+b ");
   EXPECT_TRUE(reflector_.settled());
@@ -153,7 +153,7 @@ TEST_F(ReflectorTest, AForgottenPlaceIsListedAgainAndWhatWentIsDeleted) {
     answer(c.code, c.body);
     EXPECT_EQ(changes(), "") << "nothing is lost meanwhile";
     pass_wait();
-    EXPECT_EQ(ask(), "/api/v1/pods?limit=500");
+    EXPECT_EQ(ask(), "/api/v1/pods?limit=200");
     answer(200, list(pod("b", "2", "another") + "," + pod("c", "9"), "10"));
     EXPECT_EQ(changes(), "-b +b +c -a ") << "b is another pod now";
     EXPECT_EQ(reflector_.status().lists, 2U);
@@ -168,7 +168,7 @@ TEST_F(ReflectorTest, AListWhoseTokenExpiredBeginsAnew) {
   ask();
   answer(410, failure(410, "The provided continue parameter is too old"));
   pass_wait();
-  EXPECT_EQ(ask(), "/api/v1/pods?limit=500");
+  EXPECT_EQ(ask(), "/api/v1/pods?limit=200");
   answer(200, list(pod("b", "2"), "6"));
   EXPECT_EQ(changes(), "+a +b -a ");
 }
@@ -243,21 +243,21 @@ TEST_F(ReflectorTest, AKindIsLookedForWhereItMayBe) {
   ReflectorOptions options = ReflectorTest::options();
   options.paths = {"/one", "/two"};
   reflector_ = Reflector(options, 1);
-  EXPECT_EQ(ask(), "/one?limit=500");
+  EXPECT_EQ(ask(), "/one?limit=200");
   answer(404, "404 page not found");
-  EXPECT_EQ(ask(), "/two?limit=500");
+  EXPECT_EQ(ask(), "/two?limit=200");
   answer(404, "404 page not found");
   EXPECT_EQ(ask(), "");
   EXPECT_EQ(reflector_.status().state, KindStatus::State::kAbsent);
   EXPECT_EQ(messages(), "pods: not served by this cluster; left out (HTTP 404)\n");
   pass_wait();
-  EXPECT_EQ(ask(), "/one?limit=500");
+  EXPECT_EQ(ask(), "/one?limit=200");
   answer(404, "");
   ask();
   answer(403, failure(403, "forbidden"));
   EXPECT_EQ(reflector_.status().state, KindStatus::State::kAbsent) << "permission is asked before existence";
   pass_wait();
-  EXPECT_EQ(ask(), "/one?limit=500");
+  EXPECT_EQ(ask(), "/one?limit=200");
   answer(404, "");
   ask();
   answer(200, list(pod("a", "1"), "5"));
@@ -303,7 +303,7 @@ TEST_F(ReflectorTest, NonsenseIsPassedOverAndWhatItHidIsListed) {
   EXPECT_EQ(reflector_.status().refused, 3U);
   EXPECT_EQ(messages().find("pods: left out: document 1: "), 0U) << "once";
   reflector_.on_end(200, {}, 0, now_, kWall);
-  EXPECT_EQ(ask(), "/api/v1/pods?limit=500");
+  EXPECT_EQ(ask(), "/api/v1/pods?limit=200");
   answer(200, list(pod("b", "2") + "," + pod("c", "6"), "9"));
   EXPECT_EQ(changes(), "+b +c -a ");
   EXPECT_NE(ask().find("watch=1"), std::string::npos);
@@ -348,7 +348,7 @@ TEST_F(ReflectorTest, MetadataAloneIsAskedForByItsMediaType) {
   options.field_selector = "a%3Db";
   Reflector jobs(options, 1);
   const auto listing = jobs.next(now_);
-  EXPECT_EQ(listing->target, "/api/v1/pods?limit=500&fieldSelector=a%3Db");
+  EXPECT_EQ(listing->target, "/api/v1/pods?limit=200&fieldSelector=a%3Db");
   EXPECT_EQ(listing->accept.substr(0, 47), "application/json;as=PartialObjectMetadataList;g");
 }
 

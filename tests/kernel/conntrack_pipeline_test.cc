@@ -14,8 +14,8 @@
 
 #include "capture/conntrack_reader.h"
 #include "capture/nflog_reader.h"
-#include "collect/nat_table.h"
 #include "collect/hit_table.h"
+#include "collect/nat_table.h"
 #include "meter/conntrack_meter.h"
 #include "tests/support/own_network.h"
 #include "tests/support/sockets.h"

@@ -22,6 +22,7 @@ SOURCES = ("ebpf", "conntrack", "afpacket", "pcap")
 LEAST_HEADER = {"tcp": 40, "udp": 28, "icmp": 28}
 MOST_HEADER = {"tcp": 80, "udp": 28, "icmp": 28}
 MTU = 1500
+SUPER_PACKET = 65_536  # what a kernel sends, and sends again, as one packet before it is cut into segments
 PACKET_SOURCES = ("pcap", "afpacket", "ebpf")
 PORT_UNREACHABLE = 3 << 8 | 3
 LATE_S = 20  # a record may stand in a window this much later than its connection
@@ -67,6 +68,19 @@ class Expectation:
     def is_denied(self) -> bool:
         return "deny" in [v["action"] for v in self.connection["expected"].values() if v]
 
+    @property
+    def is_denied_at_client(self) -> bool:
+        """By the client's own node: its connection tracker then never had the connection."""
+        egress = self.connection["expected"]["egress"]
+        at_same_node = self.backend["node"] == self.connection["src"]["node"]
+        return self.is_denied and (at_same_node or bool(egress and egress["action"] == "deny"))
+
+    def outcome(self, source: str) -> str:
+        """As `source` can know it. The connection tracker has no event for an ICMP error, so that a refused datagram
+        and one that nobody answered are the same to it."""
+        told, protocol = self.connection["outcome"], self.connection["protocol"]
+        return "timeout" if source == "conntrack" and (protocol, told) == ("udp", "refused") else told
+
 
 class Truth:
     def __init__(self, path: str, manifests: str) -> None:
@@ -91,11 +105,20 @@ def expectations(connections: list, node: str) -> list:
     found = []
     for connection in connections:
         expected, backend = connection["expected"], connection["backends"][0]
+        if not is_backend_known(connection):
+            continue
         if connection["src"]["node"] == node and expected["egress"]:
             found.append(Expectation(connection, "src", backend, expected["egress"]))
         if backend["node"] == node and expected["ingress"]:
             found.append(Expectation(connection, "dst", backend, expected["ingress"]))
     return found
+
+
+def is_backend_known(connection: dict) -> bool:
+    """Nobody accepted it, and its service has several pods: it went to any of them. If it was denied where it was to be
+    translated, even to several: each SYN is a new connection to the node, for which it chooses anew."""
+    addresses = {(b["ip"], b["port"]) for b in connection["backends"]}
+    return "accepted" in connection or len(addresses) == 1
 
 
 def record_key(record: dict) -> tuple:
@@ -117,11 +140,18 @@ class Comparison:
             self.records[record_key(record)].append(record)
         self.found: list[Disagreement] = []
         self.compared = 0
+        # Of connections that went to any of several backends: whether this node's records have it at one of them. It
+        # must be so at one of the backends' nodes; a node alone cannot tell.
+        self.undecided: dict[str, bool] = {}
 
     def run(self) -> list:
         wanted = defaultdict(list)
         for expectation in expectations(self.truth.connections, self.node):
             wanted[self._present_key(expectation)].append(expectation)
+        for connection in self.truth.connections:
+            if not is_backend_known(connection):
+                for expectation in self._any_backend(connection):
+                    wanted[expectation.key].append(expectation)
         for key, members in wanted.items():
             records = self.records.pop(key, [])
             self.compared += len(members)
@@ -177,6 +207,29 @@ class Comparison:
                 return candidate.key
         return expectation.key
 
+    def _any_backend(self, connection: dict) -> list:
+        """Expectations for those backends that records are there for. The client's node must have one."""
+        found: dict = {}
+        expected = connection["expected"]
+        for backend in connection["backends"]:
+            for reporter, node, verdict in (
+                ("src", connection["src"]["node"], expected["egress"]),
+                ("dst", backend["node"], expected["ingress"]),
+            ):
+                expectation = Expectation(connection, reporter, backend, verdict)
+                if node != self.node or not verdict:
+                    continue
+                if reporter == "dst":
+                    self.undecided.setdefault(connection["id"], False)
+                if expectation.key in self.records:
+                    found.setdefault(expectation.key, expectation)
+                    if reporter == "dst":
+                        self.undecided[connection["id"]] = True
+        if connection["src"]["node"] == self.node and expected["egress"]:
+            if not any(key[0] == "src" for key in found):
+                self._missing([Expectation(connection, "src", connection["backends"][0], expected["egress"])])
+        return list(found.values())
+
     def _missing(self, members: list) -> None:
         for expectation in members:
             dst = expectation.connection["dst"]
@@ -211,25 +264,28 @@ class Comparison:
         ended = sum(e.connection["protocol"] == "tcp" and e.connection["outcome"] == "established" for e in members)
         if not ended <= completed <= count:
             self._say("count", where, f"{completed} connections completed, {ended} were closed of {count}")
+        outcomes_made = [e.outcome(self.source) for e in members]
         # A connection of several windows may count as established in each.
         for field, outcomes in (
             ("num_flows_established", ("established", "reset", "stalled")),
             ("num_flows_refused", ("refused",)),
         ):
-            made, told = sum(e.connection["outcome"] in outcomes for e in members), _sum(records, field)
+            made, told = sum(outcome in outcomes for outcome in outcomes_made), _sum(records, field)
             if told < made or (made == 0 and told) or any(r[field] > r["num_flows"] for r in records):
                 self._say(
                     "outcome",
                     where,
-                    f"{field} is {told}, made {made} ({', '.join(e.connection['outcome'] for e in members)})",
+                    f"{field} is {told}, made {made} ({', '.join(outcomes_made)})",
                 )
         unanswered = _sum(records, "num_flows_unanswered")
-        if unanswered > sum(e.connection["outcome"] in ("timeout", "unreachable") for e in members):
+        if unanswered > sum(outcome in ("timeout", "unreachable") for outcome in outcomes_made):
             self._say("outcome", where, f"num_flows_unanswered is {unanswered}")
 
     def _bytes(self, where: str, members: list, records: list) -> None:
         protocol = members[0].connection["protocol"]
-        retransmitted = _sum(records, "tcp_total_retransmissions") * MTU
+        # One retransmission is a packet as the source sees it.
+        most_again = SUPER_PACKET if self.source == "afpacket" else MTU
+        retransmitted = _sum(records, "tcp_total_retransmissions") * most_again
         for index, direction in enumerate(("in", "out")):
             payload = sum(e.payload[index] for e in members)
             counted, packets = _sum(records, f"bytes_{direction}"), _sum(records, f"packets_{direction}")
@@ -284,6 +340,8 @@ class Comparison:
         if service and translated_here:
             wanted = (service["namespace"], service["name"], service["port_name"], service["port"])
         told = tuple(record[f"dest_service_{f}"] for f in ("namespace", "name", "port_name", "port_num"))
+        if told == ("-", "-", "-", 0) and expectation.is_denied_at_client and self.source == "conntrack":
+            return  # a kernel without NETFILTER_NETLINK_GLUE_CT does not tell what a denied packet had addressed
         if told != wanted:
             self._say("service", where, f"service {told}, addressed was {wanted}")
 

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/ip.h"
@@ -62,7 +64,9 @@ class ServiceTable {
     std::uint16_t port;
     std::uint8_t protocol;
     friend bool operator==(const Destination&, const Destination&) = default;
-    friend auto operator<=>(const Destination&, const Destination&) = default;
+    friend bool operator<(const Destination& a, const Destination& b) {
+      return std::tie(a.ip, a.port, a.protocol) < std::tie(b.ip, b.port, b.protocol);
+    }
     template <typename H>
     friend H AbslHashValue(H h, const Destination& d) {  // NOLINT(readability-identifier-naming): absl's name
       return H::combine(std::move(h), d.ip, d.port, d.protocol);
@@ -72,7 +76,10 @@ class ServiceTable {
   struct Claim {
     Destination destination;
     const model::ServiceRef* ref;
-    friend auto operator<=>(const Claim&, const Claim&) = default;
+    friend bool operator==(const Claim&, const Claim&) = default;
+    friend bool operator<(const Claim& a, const Claim& b) {
+      return std::tie(a.destination, a.ref) < std::tie(b.destination, b.ref);
+    }
   };
   struct Part {
     std::string key;

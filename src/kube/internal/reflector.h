@@ -38,7 +38,7 @@ struct ReflectorOptions {
   bool optional = false;
   /// Ask for the objects' metadata alone.
   bool metadata_only = false;
-  std::uint32_t page_size = 500;
+  std::uint32_t page_size = 200;
   ReflectorTimes times;
 };
 

@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "capture/capture_file.h"
-#include "capture/network_fixture.h"
 #include "packet/decoder.h"
+#include "tests/support/network_namespace.h"
 
-namespace weir::capture {
+namespace weir::tests {
 
 /// A socket that closes itself. Blocking calls give up after 5 s.
 class Socket {
@@ -133,7 +133,7 @@ class Tcpdump {
       ::close(stderr_);
     }
     std::vector<packet::DecodedPacket> all;
-    auto file = CaptureFile::open(path_);
+    auto file = capture::CaptureFile::open(path_);
     if (!file.ok()) return all;
     packet::Decoder decoder;
     std::array<packet::PacketView, 64> views;
@@ -152,4 +152,4 @@ class Tcpdump {
   int stderr_ = -1;
 };
 
-}  // namespace weir::capture
+}  // namespace weir::tests

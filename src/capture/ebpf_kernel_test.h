@@ -15,10 +15,16 @@
 #include <vector>
 
 #include "capture/ebpf_source.h"
-#include "capture/live_fixture.h"
-#include "capture/network_fixture.h"
+#include "tests/support/live_traffic.h"
+#include "tests/support/network_test.h"
 
 namespace weir::capture {
+
+using tests::Address;
+using tests::local_port;
+using tests::NetworkNamespace;
+using tests::Socket;
+using tests::Tcpdump;
 
 /// Sums of one connection as the pod sees it.
 struct Sums {
@@ -38,13 +44,13 @@ inline std::string text_of(const model::Tuple& t) {
 }
 
 /// A node and a pod behind a veth pair, 10.7.0.1 and 10.7.0.2, fd07::1 and fd07::2.
-class EbpfTest : public NetworkTest {
+class EbpfTest : public tests::NetworkTest {
  protected:
   static constexpr const char* kNode = "10.7.0.1";
   static constexpr const char* kPod = "10.7.0.2";
 
   void SetUp() override {
-    NetworkTest::SetUp();
+    tests::NetworkTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     pod = std::make_unique<NetworkNamespace>();
     ip("link set lo up");

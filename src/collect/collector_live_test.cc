@@ -1,0 +1,238 @@
+// What live sources add to the collector: rule hits, address translations, one end's view, policies that change. The
+// numbered names are the reference's acceptance facts.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+#include "collect/collector_fixture.h"
+
+namespace weir::collect {
+namespace {
+
+using model::Action;
+using model::ConnectionUpdate;
+using model::ObservedAt;
+
+model::PolicyHit hit_of(const ConnectionUpdate& update, Action action, bool egress, const char* id = "knp/shop/db",
+                        std::int32_t rule = 0) {
+  model::PolicyHit hit;
+  hit.tuple = update.tuple;
+  hit.original_dest = update.original_dest;
+  hit.original_dest_port = update.original_dest_port;
+  hit.egress = egress;
+  hit.action = action;
+  hit.id = id;
+  hit.rule = rule;
+  hit.time_ns = update.newest_ns;
+  return hit;
+}
+
+model::PolicyHit tier_end(const ConnectionUpdate& update, bool egress) {
+  model::PolicyHit hit = hit_of(update, Action::kDeny, egress, "default", -1);
+  hit.kind = model::HitKind::kTierEnd;
+  return hit;
+}
+
+class LiveCollector : public CollectorTest {
+ protected:
+  /// Adds, and keeps count of the flows that are open under each verdict.
+  std::vector<model::ReportedFlow> report(const ConnectionUpdate& update) {
+    std::vector<model::ReportedFlow> flows = add(update);
+    count(flows);
+    return flows;
+  }
+  void count(const std::vector<model::ReportedFlow>& flows) {
+    for (const model::ReportedFlow& flow : flows) {
+      open_[{flow.reporter, flow.action}] += (flow.starts ? 1 : 0) - (flow.ends ? 1 : 0);
+    }
+  }
+  int open(model::Reporter reporter, Action action) { return open_[{reporter, action}]; }
+
+  std::map<std::pair<model::Reporter, Action>, int> open_;
+};
+
+TEST_F(LiveCollector, TheDataPlanesVerdictGoesBeforeTheEvaluatedOne) {
+  start("node-2");
+  const ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  collector_->on_hit(tier_end(connection, false));
+  const auto flows = report(connection);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_EQ(flows[0].action, Action::kDeny) << "evaluation says allow";
+  EXPECT_EQ(flows[0].verdict_source, model::VerdictSource::kDataplane);
+  EXPECT_EQ(flows[0].enforced->entries, std::vector<std::string>{"0|default|__NO_MATCH__|deny|-1"});
+  EXPECT_EQ(collector_->stats().verdict_mismatches, 1u);
+}
+
+TEST_F(LiveCollector, WhereBothAgreeTheTraceIsTheEvaluatedOne) {
+  start("node-2");
+  const ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 22);
+  collector_->on_hit(tier_end(connection, false));
+  const auto flows = report(connection);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_EQ(flows[0].verdict_source, model::VerdictSource::kDataplane);
+  EXPECT_EQ(flows[0].enforced->entries, std::vector<std::string>{"0|default|shop/knp.default.db|deny|-1"});
+  EXPECT_EQ(collector_->stats().verdict_mismatches, 0u);
+}
+
+TEST_F(LiveCollector, B4_WhatWasDeniedAndIsThenAllowedEndsAsDeniedFirst) {
+  start("node-2");
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 22);
+  collector_->on_hit(tier_end(connection, false));
+  EXPECT_EQ(report(connection)[0].action, Action::kDeny);
+  EXPECT_EQ(open(model::Reporter::kDest, Action::kDeny), 1);
+  connection.first = false;
+  collector_->on_hit(hit_of(connection, Action::kAllow, false));
+  const auto flows = report(connection);
+  ASSERT_EQ(flows.size(), 2u);
+  EXPECT_TRUE(flows[0].ends && flows[0].action == Action::kDeny && flows[0].packets_in == 0);
+  EXPECT_TRUE(flows[1].starts && flows[1].action == Action::kAllow && flows[1].packets_in == 3);
+  EXPECT_EQ(open(model::Reporter::kDest, Action::kDeny), 0);
+  EXPECT_EQ(collector_->stats().verdict_moves, 1u);
+}
+
+TEST_F(LiveCollector, B13_ADeniedFlowIsDrainedHoweverItsVerdictMoves) {
+  enum class Then : std::uint8_t { kAgesOut, kAllowedBySameRule, kAllowedByProfile, kUnknownPolicy, kTableReplaced };
+  for (const Then then : {Then::kAgesOut, Then::kAllowedBySameRule, Then::kAllowedByProfile, Then::kUnknownPolicy,
+                          Then::kTableReplaced}) {
+    SCOPED_TRACE(static_cast<int>(then));
+    start("node-2");
+    open_.clear();
+    ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 22);
+    collector_->on_hit(tier_end(connection, false));
+    report(connection);
+    ASSERT_EQ(open(model::Reporter::kDest, Action::kDeny), 1);
+    connection.first = false;
+    model::PolicyHit profile = hit_of(connection, Action::kAllow, false, "kns.shop");
+    profile.kind = model::HitKind::kProfileRule;
+    if (then == Then::kAllowedBySameRule) collector_->on_hit(hit_of(connection, Action::kAllow, false));
+    if (then == Then::kAllowedByProfile) collector_->on_hit(profile);
+    if (then == Then::kUnknownPolicy) collector_->on_hit(hit_of(connection, Action::kAllow, false, "np/gone/none.x"));
+    if (then == Then::kTableReplaced) {
+      policy::EngineInputs inputs;
+      inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
+      policy::EngineOptions options;
+      options.trace_store = &traces_;
+      auto without_policies = policy::Engine::create(options, inputs).value();
+      collector_->clear_reports();
+      collector_->set_engine(without_policies.get());
+      count({collector_->reports().begin(), collector_->reports().end()});
+      engine_ = std::move(without_policies);
+    }
+    if (then != Then::kAgesOut) report(connection);
+    connection.delta = {};
+    connection.last = true;
+    report(connection);
+    EXPECT_EQ(open(model::Reporter::kDest, Action::kDeny), 0);
+    EXPECT_EQ(open(model::Reporter::kDest, Action::kAllow), 0);
+  }
+}
+
+TEST_F(LiveCollector, E2_NewPoliciesMoveThePendingTraceAndLeaveTheEnforcedOne) {
+  start("node-2");
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  const model::PolicyTrace* enforced = report(connection)[0].enforced;
+  policy::EngineInputs inputs;
+  inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
+  inputs.network_policies.assign(ledger_->network_policies().begin(), ledger_->network_policies().end());
+  inputs.network_policies[0].ingress.clear();
+  policy::EngineOptions options;
+  options.trace_store = &traces_;
+  auto stricter = policy::Engine::create(options, inputs).value();
+  collector_->clear_reports();
+  collector_->set_engine(stricter.get());
+  count({collector_->reports().begin(), collector_->reports().end()});
+  EXPECT_EQ(open(model::Reporter::kDest, Action::kAllow), 0) << "a denial ahead is another aggregation";
+  connection.first = false;
+  const auto flows = report(connection);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_TRUE(flows[0].starts);
+  EXPECT_EQ(flows[0].action, Action::kAllow);
+  EXPECT_EQ(flows[0].enforced->entries, enforced->entries);
+  EXPECT_EQ(flows[0].pending->entries, std::vector<std::string>{"0|default|shop/knp.default.db|deny|-1"});
+  engine_ = std::move(stricter);
+}
+
+TEST_F(LiveCollector, B7_AClientsViewIsTranslatedAndHasItsService) {
+  start();
+  ConnectionUpdate connection = update("10.0.0.2", "10.96.0.1", 5432);
+  connection.observed_at = ObservedAt::kSource;
+  model::ConntrackEvent event;
+  event.kind = model::ConntrackEvent::Kind::kNew;
+  event.original = connection.tuple;
+  event.reply = {IpAddress::parse("10.0.0.1").value(), connection.tuple.source, 6543, 40000, model::kProtoTcp};
+  event.time_ns = kStart;
+  collector_->on_conntrack(event);
+  const auto flows = report(connection);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_EQ(flows[0].reporter, model::Reporter::kSource);
+  EXPECT_EQ(flows[0].dest->name, "web-1");
+  EXPECT_EQ(flows[0].tuple.dest_port, 6543);
+  ASSERT_NE(flows[0].service, nullptr);
+  EXPECT_EQ(flows[0].service->name, "db");
+}
+
+TEST_F(LiveCollector, EachEndReportsItsOwnView) {
+  start();
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  connection.observed_at = ObservedAt::kSource;
+  EXPECT_EQ(report(connection).size(), 1u);
+  connection.observed_at = ObservedAt::kDest;
+  connection.slot = Collector::kSecondSource;
+  const auto flows = report(connection);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_EQ(flows[0].reporter, model::Reporter::kDest);
+}
+
+TEST_F(LiveCollector, AConnectionOfAnEarlierRunIsNotStartedAgain) {
+  start("node-2");
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  connection.resumed = true;
+  EXPECT_FALSE(report(connection)[0].starts);
+  connection.first = false;
+  connection.last = true;
+  EXPECT_TRUE(report(connection)[0].ends);
+}
+
+TEST_F(LiveCollector, AYoungConnectionWaitsForItsContextAndKeepsItsCounts) {
+  start("node-2", true, std::chrono::seconds(2));
+  collector_->advance(kStart);
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  EXPECT_TRUE(report(connection).empty());
+  connection.first = false;
+  connection.closed = true;
+  EXPECT_TRUE(report(connection).empty());
+  // The hit comes late, but in time.
+  collector_->on_hit(tier_end(connection, false));
+  collector_->advance(kStart + 2 * kSecond);
+  const std::vector<model::ReportedFlow> flows{collector_->reports().begin(), collector_->reports().end()};
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_TRUE(flows[0].starts && flows[0].ends);
+  EXPECT_EQ(flows[0].action, Action::kDeny);
+  EXPECT_EQ(flows[0].packets_in, 6u);
+}
+
+TEST_F(LiveCollector, AYoungConnectionThatGivesItsSlotBackIsReportedAtOnce) {
+  start("node-2", true, std::chrono::seconds(2));
+  collector_->advance(kStart);
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  EXPECT_TRUE(report(connection).empty());
+  connection.first = false;
+  connection.last = true;
+  const auto flows = report(connection);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_TRUE(flows[0].starts && flows[0].ends);
+  EXPECT_EQ(flows[0].packets_in, 6u);
+}
+
+TEST_F(LiveCollector, AtTheEndYoungConnectionsAreReported) {
+  start("node-2", true, std::chrono::seconds(2));
+  collector_->advance(kStart);
+  report(update("10.0.0.1", "10.0.0.2", 5432));
+  collector_->finish();
+  EXPECT_EQ(collector_->reports().size(), 1u);
+}
+
+}  // namespace
+}  // namespace weir::collect
