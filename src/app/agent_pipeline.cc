@@ -161,11 +161,16 @@ std::size_t AgentPipeline::poll_interfaces() {
     return 0;
   }
   std::size_t watched = 0;
-  for (const capture::PodInterface& gone : changes.value().removed) feed_->remove_interface(gone);
-  for (const capture::PodInterface& added : changes.value().added) {
-    const Status status = feed_->add_interface(added);
-    if (!status.ok()) note(added.name + ": its traffic is not seen: " + status.error().message);
-    watched += status.ok();
+  for (ConnectionFeed* feed : {feed_.get(), payloads_.get()}) {
+    if (feed == nullptr) continue;
+    for (const capture::PodInterface& gone : changes.value().removed) feed->remove_interface(gone);
+    for (const capture::PodInterface& added : changes.value().added) {
+      const Status status = feed->add_interface(added);
+      watched += feed == feed_.get() && status.ok() ? 1 : 0;
+      // One that is gone again already is no loss.
+      if (status.ok() || status.error().code == ErrorCode::kNotFound) continue;
+      note(added.name + ": its traffic is not seen: " + status.error().message);
+    }
   }
   return watched;
 }
