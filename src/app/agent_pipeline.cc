@@ -169,7 +169,11 @@ bool AgentPipeline::read_sources() {
   const std::int64_t now = wall_ns();
   if (hits_ != nullptr) busy |= hits_->read(*node_, *feed_, now);
   if (nat_ != nullptr) busy |= nat_->read(*node_, now);
-  for (int i = 0; i < kReadsInARow && feed_->read(*node_, now); ++i) busy = true;
+  for (int i = 0; i < kReadsInARow; ++i) {
+    const FeedRead read = feed_->read(*node_, now);
+    busy |= read.any;
+    if (!read.more) break;
+  }
   return busy;
 }
 

@@ -18,7 +18,7 @@ class PacketFeed final : public ConnectionFeed {
 
   const char* name() const override { return "afpacket"; }
   int fd() const override { return packets_->fd(); }
-  bool read(NodePipeline& node, std::int64_t now_ns) override;
+  FeedRead read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
   void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;
