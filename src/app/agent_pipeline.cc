@@ -182,7 +182,11 @@ bool AgentPipeline::read_sources() {
   if (hits_ != nullptr) busy |= hits_->read(*node_, *feed_, now);
   if (nat_ != nullptr) busy |= nat_->read(*node_, now);
   for (ConnectionFeed* feed : {payloads_.get(), feed_.get()}) {
-    for (int i = 0; feed != nullptr && i < kReadsInARow && feed->read(*node_, now); ++i) busy = true;
+    for (int i = 0; feed != nullptr && i < kReadsInARow; ++i) {
+      const FeedRead read = feed->read(*node_, now);
+      busy |= read.any;
+      if (!read.more) break;
+    }
   }
   return busy;
 }

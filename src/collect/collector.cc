@@ -14,10 +14,10 @@ Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, po
 
 Collector::Context& Collector::context_of(model::ConnectionSlot slot) {
   const bool second = slot >= kSecondSource;
-  std::vector<Context>& contexts = second ? second_contexts_ : contexts_;
+  Contexts& contexts = second ? second_contexts_ : contexts_;
   const std::size_t at = second ? slot - kSecondSource : slot;
-  if (at >= contexts.size()) contexts.resize(std::max(at + 1, contexts.size() * 2));
-  return contexts[at];
+  while (at / kContextsAtOnce >= contexts.size()) contexts.push_back(std::make_unique<ContextBlock>());
+  return (*contexts[at / kContextsAtOnce])[at % kContextsAtOnce];
 }
 
 void Collector::add(const model::ConnectionUpdate& update) {
@@ -99,10 +99,13 @@ void Collector::end_flow(Context& context, model::ConnectionSlot slot) {
 void Collector::set_engine(policy::Engine* engine) {
   engine_ = engine;
   if (engine == nullptr) return;
-  for (std::size_t i = 0; i < contexts_.size(); ++i) move_pending(contexts_[i], static_cast<std::uint32_t>(i));
-  for (std::size_t i = 0; i < second_contexts_.size(); ++i) {
-    move_pending(second_contexts_[i], static_cast<std::uint32_t>(i) + kSecondSource);
-  }
+  const auto move_all = [this](Contexts& contexts, model::ConnectionSlot slot) {
+    for (const auto& block : contexts) {
+      for (Context& context : *block) move_pending(context, slot++);
+    }
+  };
+  move_all(contexts_, 0);
+  move_all(second_contexts_, kSecondSource);
 }
 
 void Collector::move_pending(Context& context, model::ConnectionSlot slot) {

@@ -2,6 +2,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -168,8 +169,12 @@ class Collector {
   DomainCache domains_;
   HitTable hits_;
   NatTable nat_;
+  /// In blocks: they grow without moving, and take no more than they must.
+  static constexpr std::size_t kContextsAtOnce = 512;
+  using ContextBlock = std::array<Context, kContextsAtOnce>;
+  using Contexts = std::vector<std::unique_ptr<ContextBlock>>;
   /// By slot; of the second source by slot - kSecondSource.
-  std::vector<Context> contexts_, second_contexts_;
+  Contexts contexts_, second_contexts_;
   /// First updates that wait for CollectorOptions::initial_delay, by slot.
   absl::flat_hash_map<model::ConnectionSlot, model::ConnectionUpdate> young_;
   std::int64_t now_ns_ = 0;

@@ -78,7 +78,7 @@ struct Settings {
   std::chrono::nanoseconds conntrack_dump_interval = std::chrono::seconds(5);
   std::int64_t conntrack_buffer_mb = 8;
   std::int64_t nflog_buffer_mb = 8;
-  std::int64_t packet_ring_kb = 512;
+  std::int64_t packet_ring_kb = 2048;
 
   // Agent: the cluster.
   std::string node_name;
