@@ -47,6 +47,10 @@ void Collector::merge_young(const model::ConnectionUpdate& update) {
   merged.start_ns = whole.start_ns;
   merged.closed |= whole.closed;
   if (update.outcome == model::Outcome::kUnknown) merged.outcome = whole.outcome;
+  if (update.process_id == 0) {
+    merged.process_id = whole.process_id;
+    merged.process_name = whole.process_name;
+  }
   merged.delta.packets_forward += whole.delta.packets_forward;
   merged.delta.packets_reverse += whole.delta.packets_reverse;
   merged.delta.bytes_forward += whole.delta.bytes_forward;
@@ -212,7 +216,13 @@ void Collector::open(Context& context, const model::ConnectionUpdate& update, st
   context.original_dest = update.original_dest;
   context.original_dest_port = update.original_dest_port;
   context.nat_port = update.nat_port;
-  if (update.observed_at != model::ObservedAt::kAnywhere) translate(context, update);
+  if (update.observed_at != model::ObservedAt::kAnywhere) {
+    translate(context, update);
+    // A view of both ends does not say whose it is. A connection is counted under one name: what comes to be known
+    // later, or becomes another, would leave it open under the first.
+    context.process_id = update.process_id;
+    context.process_name = update.process_name;
+  }
   find_ends(context, update, at_ns);
   const model::Tuple& tuple = context.tuple;
   if (options_.include_services) {
@@ -414,6 +424,8 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     context.outcome_reported |= outcome_known;
     flow.tcp = update.tcp;
     flow.nat_port = update.nat_port != 0 ? update.nat_port : context.nat_port;
+    flow.process_id = context.process_id;
+    flow.process_name = context.process_name;
     if (!clients.empty()) flow.original_source_ips = reported_sources_.emplace_back(std::move(clients));
     if (context.report_source) report_side(context, flow, model::Reporter::kSource, delta);
     if (context.report_dest) report_side(context, flow, model::Reporter::kDest, delta);

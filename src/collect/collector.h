@@ -120,6 +120,9 @@ class Collector {
     const model::ServiceRef* service = nullptr;
     policy::SideVerdict egress, ingress;
     std::span<const std::string_view> domains;
+    /// Of the end that saw it; 0 and none where its first report knew of none.
+    std::uint32_t process_id = 0;
+    model::ProcessName process_name{};
     model::VerdictSource egress_source = model::VerdictSource::kObserved;
     model::VerdictSource ingress_source = model::VerdictSource::kObserved;
     /// The destination is local, and would report if the source's egress policy let it.

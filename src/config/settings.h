@@ -29,6 +29,8 @@ struct Settings {
   std::int64_t original_source_ips_limit = 50;
   std::int64_t domains_limit = 5;
   std::int64_t nat_outgoing_ports_limit = 3;
+  bool collect_process_info = true;
+  std::int64_t process_limit = 2;
   std::int64_t max_flow_keys = 1'000'000;
   std::vector<std::string> exclude;
 
