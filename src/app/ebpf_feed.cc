@@ -6,11 +6,18 @@
 #include "app/stage_options.h"
 
 namespace weir::app {
+namespace {
+
+/// For DNS messages and heads of requests, until the next drain or a quarter of it is full.
+constexpr std::uint32_t kRingBytes = 2u << 20;
+
+}  // namespace
 
 Result<std::unique_ptr<EbpfFeed>> EbpfFeed::create(const config::Settings& settings, bool resume) {
   std::unique_ptr<EbpfFeed> feed(new EbpfFeed());
   capture::EbpfOptions options;
   options.max_flows = static_cast<std::uint32_t>(settings.flow_table_entries);
+  options.ring_bytes = kRingBytes;
   options.dns = true;
   options.http_bytes = settings.l7_log ? options.http_bytes : 0;
   TRY_ASSIGN(feed->source_, capture::EbpfSource::create(options));
