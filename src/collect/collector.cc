@@ -25,22 +25,29 @@ void Collector::add(const model::ConnectionUpdate& update) {
   const std::int64_t delay = options_.initial_delay.count();
   if (delay > 0 && update.first && !update.last && now_ns_ - update.start_ns < delay) {
     context = {};
-    context.young = true;
-    young_.insert_or_assign(update.slot, update);
+    context.young_at = static_cast<std::uint32_t>(young_.size());
+    young_.push_back(update);
     return;
   }
-  if (!context.young || update.first) {
+  if (context.young_at == kNotYoung || update.first) {
     process(context, update);
     return;
   }
-  merge_young(update);
-  if (!update.last) return;
-  const model::ConnectionUpdate whole = young_.extract(update.slot).mapped();
-  process(context, whole);
+  merge_young(young_[context.young_at], update);
+  if (update.last) process(context, take_young(context));
 }
 
-void Collector::merge_young(const model::ConnectionUpdate& update) {
-  model::ConnectionUpdate& whole = young_[update.slot];
+model::ConnectionUpdate Collector::take_young(Context& context) {
+  const std::uint32_t at = context.young_at;
+  const model::ConnectionUpdate whole = young_[at];
+  young_[at] = young_.back();
+  context_of(young_[at].slot).young_at = at;
+  young_.pop_back();
+  context.young_at = kNotYoung;
+  return whole;
+}
+
+void Collector::merge_young(model::ConnectionUpdate& whole, const model::ConnectionUpdate& update) {
   model::ConnectionUpdate merged = update;
   merged.first = true;
   merged.resumed = whole.resumed;
@@ -203,11 +210,14 @@ void Collector::release_young(std::int64_t newest_start_ns) {
   // The second source has the destination's view of denied connections: what their client had addressed is learnt from
   // the client's own view, which is therefore first.
   for (const bool second : {false, true}) {
-    absl::erase_if(young_, [&](const auto& entry) {
-      if ((entry.first >= kSecondSource) != second || entry.second.start_ns > newest_start_ns) return false;
-      process(context_of(entry.first), entry.second);
-      return true;
-    });
+    for (std::size_t i = 0; i < young_.size();) {
+      if ((young_[i].slot >= kSecondSource) != second || young_[i].start_ns > newest_start_ns) {
+        ++i;
+        continue;
+      }
+      Context& context = context_of(young_[i].slot);
+      process(context, take_young(context));
+    }
   }
 }
 
@@ -338,7 +348,7 @@ bool Collector::take_hits(Context& context) {
 
 bool Collector::take_hits(const model::Tuple& tuple, bool egress, bool started, policy::SideVerdict& side,
                           model::VerdictSource& source) {
-  const HitTable::Path path = hits_.take(tuple, egress);
+  const HitTable::Path& path = hits_.take(tuple, egress);
   if (path.empty()) return false;
   ++stats_.dataplane_verdicts;
   const model::PolicyHit& last = path.back();
