@@ -200,7 +200,7 @@ void AgentPipeline::poll_interfaces() {
       note(added.name + ": its traffic is not seen: " + status.error().message);
     }
   }
-  }
+}
 }
 
 bool AgentPipeline::read_sources() {
