@@ -1,5 +1,6 @@
 #include "app/agent_pipeline.h"
 
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "app/agent_sources.h"
+#include "app/kernel_probes.h"
 #include "flowlog/last_window.h"
 
 namespace weir::app {
@@ -69,6 +71,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
                                            node_options));
   TRY(p.cluster_->start(*p.node_, kClusterPatience));
+  p.open_endpoint();
   return pipeline;
 }
 
@@ -84,6 +87,7 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   payloads_ = std::move(sources.payloads);
   hits_ = std::move(sources.hits);
   nat_ = std::move(sources.nat);
+  choices_ = std::move(sources.choices);
   capture::InterfaceWatch::Options watch_options;
   watch_options.names = settings.interfaces;
   TRY_ASSIGN(interfaces_, capture::InterfaceWatch::create(watch_options));
@@ -93,6 +97,26 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   if (hits_ != nullptr) TRY(watch(hits_->fd()));
   if (nat_ != nullptr) TRY(watch(nat_->fd()));
   return {};
+}
+
+void AgentPipeline::open_endpoint() {
+  const bool netlink = hits_ != nullptr || nat_ != nullptr;
+  // What keeps files of others usable was decided before.
+  const Status reduced = keep_capabilities(running_capabilities(feed_->name(), netlink) | file_capability());
+  if (!reduced.ok()) note("privileges: more are kept than needed: " + reduced.error().message);
+  capabilities_ = held_capabilities();
+  kernel_ = kernel_release();
+  started_ns_ = wall_ns();
+  const std::string& address = options_.settings.metrics_address;
+  if (address == "off") return;
+  auto endpoint = AgentEndpoint::start(address);
+  if (!endpoint.ok()) {
+    // The logs matter more.
+    note("metrics: not served: " + endpoint.error().message + " (option metrics_address)");
+    return;
+  }
+  endpoint_ = std::move(endpoint).value();
+  note("metrics: http://" + endpoint_->address().to_string() + "/metrics");
 }
 
 Status AgentPipeline::watch(int fd) {
@@ -116,9 +140,12 @@ Status AgentPipeline::run() {
   window_start_ns_ = wall_ns();
   window_end_ns_ = window_start_ns_ - window_start_ns_ % interval_ns_ + interval_ns_;
   next_drain_ns_ = steady_ns() + drain_ns_;
-  const std::size_t watched = poll_interfaces();
-  note("watching " + std::to_string(watched) + " interfaces");
+  poll_interfaces();
+  // Reading the cluster's objects and loading programs took more than they are.
+  ::malloc_trim(0);
+  note("watching " + std::to_string(watched_) + " interfaces");
   drain(window_start_ns_);
+  publish_state();
   while (!stopping_) {
     wait();
     poll_interfaces();
@@ -127,6 +154,7 @@ Status AgentPipeline::run() {
     if (steady_ns() >= next_cluster_ns_) follow_cluster(now);
     if (steady_ns() >= next_drain_ns_) {
       drain(now);
+      publish_state();
       next_drain_ns_ = steady_ns() + drain_ns_;
     }
     const bool set_back = now < window_start_ns_;
@@ -154,25 +182,25 @@ void AgentPipeline::wait() {
   }
 }
 
-std::size_t AgentPipeline::poll_interfaces() {
+void AgentPipeline::poll_interfaces() {
   Result<capture::InterfaceWatch::Changes> changes = interfaces_->poll();
   if (!changes.ok()) {
     note("interfaces: " + changes.error().message);
-    return 0;
+    return;
   }
-  std::size_t watched = 0;
+  watched_ -= std::min(watched_, changes.value().removed.size());
   for (ConnectionFeed* feed : {feed_.get(), payloads_.get()}) {
     if (feed == nullptr) continue;
     for (const capture::PodInterface& gone : changes.value().removed) feed->remove_interface(gone);
     for (const capture::PodInterface& added : changes.value().added) {
       const Status status = feed->add_interface(added);
-      watched += feed == feed_.get() && status.ok() ? 1 : 0;
+      watched_ += feed == feed_.get() && status.ok() ? 1 : 0;
       // One that is gone again already is no loss.
       if (status.ok() || status.error().code == ErrorCode::kNotFound) continue;
       note(added.name + ": its traffic is not seen: " + status.error().message);
     }
   }
-  return watched;
+  }
 }
 
 bool AgentPipeline::read_sources() {
@@ -182,7 +210,11 @@ bool AgentPipeline::read_sources() {
   if (hits_ != nullptr) busy |= hits_->read(*node_, *feed_, now);
   if (nat_ != nullptr) busy |= nat_->read(*node_, now);
   for (ConnectionFeed* feed : {payloads_.get(), feed_.get()}) {
-    for (int i = 0; feed != nullptr && i < kReadsInARow && feed->read(*node_, now); ++i) busy = true;
+    for (int i = 0; feed != nullptr && i < kReadsInARow; ++i) {
+      const FeedRead read = feed->read(*node_, now);
+      busy |= read.any;
+      if (!read.more) break;
+    }
   }
   return busy;
 }
@@ -219,13 +251,38 @@ std::vector<model::SourceCounts> AgentPipeline::source_counts() {
   return sources;
 }
 
-void AgentPipeline::publish(std::int64_t start_s, std::int64_t end_s) {
+AgentTotals AgentPipeline::totals() {
   AgentTotals totals;
   totals.sources = source_counts();
   totals.feed = feed_->stats();
   totals.node = node_->stats();
   totals.logs = logs_->files();
-  report_.write(totals, start_s, end_s, logs_->agent_lines());
+  return totals;
+}
+
+void AgentPipeline::publish_state() {
+  if (endpoint_ == nullptr) return;
+  AgentState state;
+  state.node = options_.node;
+  state.kernel = kernel_;
+  state.started_ns = started_ns_;
+  state.now_ns = wall_ns();
+  state.choices = choices_;
+  state.totals = totals();
+  state.cost = agent_cost();
+  state.interfaces = watched_;
+  state.cluster.source = cluster_->source();
+  state.cluster.configured = cluster_->configured();
+  state.cluster.synced = cluster_->synced();
+  state.cluster.api = cluster_->api_status();
+  state.cluster.pods = node_->ledger().pods().size();
+  state.cluster.namespaces = node_->ledger().namespaces().size();
+  state.cluster.network_policies = node_->ledger().network_policies().size();
+  state.window_start_ns = window_start_ns_;
+  state.interval_ns = interval_ns_;
+  state.budget_step = budget_.step();
+  state.capabilities = capabilities_;
+  endpoint_->publish(state, state.cluster.configured && state.cluster.synced);
 }
 
 void AgentPipeline::close_window(std::int64_t now_ns) {
@@ -242,9 +299,11 @@ void AgentPipeline::close_window(std::int64_t now_ns) {
   const std::int64_t end_s = std::max(stopping_ ? (now_ns + kSecond - 1) / kSecond : now_ns / kSecond, start_s);
   logs_->begin_window();
   node_->close_window(start_s, end_s);
-  publish(start_s, end_s);
+  report_.write(totals(), start_s, end_s, logs_->agent_lines());
   logs_->flush(steady_ns());
   adjust(static_cast<double>(now_ns - window_start_ns_) / 1e9);
+  // What the window's records took, and the reading of objects.
+  ::malloc_trim(0);
   window_start_ns_ = end_s * kSecond;
   window_end_ns_ = now_ns - now_ns % interval_ns_ + interval_ns_;
 }

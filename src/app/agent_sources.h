@@ -4,10 +4,12 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "app/connection_feed.h"
 #include "app/hit_feed.h"
 #include "app/nat_feed.h"
+#include "app/source_choice.h"
 #include "config/settings.h"
 
 namespace weir::app {
@@ -20,6 +22,8 @@ struct AgentSources {
   std::unique_ptr<HitFeed> hits;
   /// Address translations, for feeds that see packets before them; null: the feed knows them itself, or nobody does.
   std::unique_ptr<NatFeed> nat;
+  /// What became of each source that there is.
+  std::vector<SourceChoice> choices;
 };
 
 /// Opens the sources that the settings ask for. `auto`: the best one that this kernel and our privileges allow, in the

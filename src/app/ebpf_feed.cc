@@ -11,6 +11,9 @@
 namespace weir::app {
 namespace {
 
+/// For DNS messages and heads of requests, until the next drain or a quarter of it is full.
+constexpr std::uint32_t kRingBytes = 2u << 20;
+
 /// Where the kernel's maps outlive us; empty if there is no BPF file system. Agents in several network namespaces of
 /// one machine have pins of their own.
 std::string pin_path(const config::Settings& settings) {
@@ -28,11 +31,12 @@ Result<std::unique_ptr<EbpfFeed>> EbpfFeed::create(const config::Settings& setti
   std::unique_ptr<EbpfFeed> feed(new EbpfFeed());
   capture::EbpfOptions options;
   options.max_flows = static_cast<std::uint32_t>(settings.flow_table_entries);
+  options.ring_bytes = kRingBytes;
   options.dns = true;
   options.http_bytes = settings.l7_log ? options.http_bytes : 0;
   options.pin_path = pin_path(settings);
   TRY_ASSIGN(feed->source_, capture::EbpfSource::create(options));
-  meter::MeterOptions meter = live_meter_options(settings);
+  meter::MeterOptions meter = pod_meter_options(settings);
   if (resume) meter.resume_until_ns = std::numeric_limits<std::int64_t>::max();
   TRY_ASSIGN(feed->meter_, meter::DeltaMeter::create(meter));
   feed->decoder_ = std::make_unique<packet::Decoder>(decoder_options(settings));
@@ -50,7 +54,10 @@ std::vector<std::string> EbpfFeed::notes() const {
   return notes;
 }
 
-bool EbpfFeed::read(NodePipeline& node, std::int64_t) { return inspect(node); }
+FeedRead EbpfFeed::read(NodePipeline& node, std::int64_t) {
+  const bool any = inspect(node);
+  return {any, any};
+}
 
 bool EbpfFeed::inspect(NodePipeline& node) {
   const std::span<const packet::PacketView> frames = source_->packets();

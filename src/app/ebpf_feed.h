@@ -24,7 +24,7 @@ class EbpfFeed final : public ConnectionFeed {
   const char* name() const override { return "ebpf"; }
   int fd() const override { return source_->fd(); }
   bool http_heads_only() const override { return true; }
-  bool read(NodePipeline& node, std::int64_t now_ns) override;
+  FeedRead read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
   void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;

@@ -156,6 +156,7 @@ NodeStats NodePipeline::stats() const {
   NodeStats stats = stats_;
   stats.collect = collector_->stats();
   stats.aggregate = flows_->stats();
+  stats.flow_keys = flows_->keys();
   stats.dns = dns_inspector_->stats();
   stats.http = http_inspector_->stats();
   stats.dns_unlogged = dns_->unlogged();

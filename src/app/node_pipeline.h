@@ -42,6 +42,8 @@ struct NodeStats {
   meter::DnsInspectorStats dns;
   meter::HttpInspectorStats http;
   std::uint64_t windows = 0;
+  /// Keys that are open.
+  std::uint64_t flow_keys = 0;
   std::uint64_t flow_records = 0, dns_records = 0, l7_records = 0;
   std::uint64_t dns_unlogged = 0, l7_unlogged = 0, domains_dropped = 0;
   /// Policy engines built because policies or pods changed, and the time it took.

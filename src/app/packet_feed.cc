@@ -20,13 +20,13 @@ Result<std::unique_ptr<PacketFeed>> PacketFeed::create(const config::Settings& s
   options.ring_bytes = static_cast<std::uint32_t>(settings.packet_ring_kb) * 1024;
   TRY_ASSIGN(feed->packets_, capture::AfPacket::create(options));
   feed->decoder_ = std::make_unique<packet::Decoder>(decoder_options(settings));
-  meter::MeterOptions meter = live_meter_options(settings);
+  meter::MeterOptions meter = pod_meter_options(settings);
   if (resume) meter.resume_until_ns = std::numeric_limits<std::int64_t>::max();
   TRY_ASSIGN(feed->meter_, meter::Meter::create(meter));
   return feed;
 }
 
-bool PacketFeed::read(NodePipeline& node, std::int64_t now_ns) {
+FeedRead PacketFeed::read(NodePipeline& node, std::int64_t now_ns) {
   now_ns_ = now_ns;
   std::array<packet::PacketView, kBatch> views;
   std::array<packet::DecodedPacket, kBatch> packets;
@@ -39,7 +39,7 @@ bool PacketFeed::read(NodePipeline& node, std::int64_t now_ns) {
   meter_->process(batch, &notes_);
   inspect(node, batch);
   take(node);
-  return count == kBatch;
+  return {count != 0, count == kBatch};
 }
 
 void PacketFeed::inspect(NodePipeline& node, std::span<const packet::DecodedPacket> packets) {

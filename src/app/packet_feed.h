@@ -22,7 +22,7 @@ class PacketFeed final : public ConnectionFeed {
 
   const char* name() const override { return role_ == Role::kConnections ? "afpacket" : "payloads"; }
   int fd() const override { return packets_->fd(); }
-  bool read(NodePipeline& node, std::int64_t now_ns) override;
+  FeedRead read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
   void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;

@@ -22,6 +22,8 @@ const std::array kOptions = {
     OptionRow{"Windows and aggregation", "original_source_ips_limit", &Settings::original_source_ips_limit, 0, 10000, "", "", "Client addresses from forwarding headers listed in a record.", "flowLogsMaxOriginalIPsIncluded", kReload},
     OptionRow{"Windows and aggregation", "domains_limit", &Settings::domains_limit, 0, 1000, "", "", "Domain names listed in a record.", "flowLogsFileDomainsLimit", kReload},
     OptionRow{"Windows and aggregation", "nat_outgoing_ports_limit", &Settings::nat_outgoing_ports_limit, 0, 1000, "", "", "Source ports after SNAT listed in a record.", "flowLogsFileNatOutgoingPortLimit", kReload},
+    OptionRow{"Windows and aggregation", "collect_process_info", &Settings::collect_process_info, 0, 0, "", "", "Write the process fields where the source knows processes (TCP seen by ebpf), and tell flows of different process names apart.", "flowLogsCollectProcessInfo", kReload},
+    OptionRow{"Windows and aggregation", "process_limit", &Settings::process_limit, 0, 1000, "", "", "Process names of one key with records of their own in a window; the rest are merged into one, named `*`.", "flowLogsFilePerFlowProcessLimit", kReload},
     OptionRow{"Windows and aggregation", "max_flow_keys", &Settings::max_flow_keys, 1, 100 * kMillion, "", "", "Keys held in one window; above it aggregation widens before anything is dropped.", "", kReload},
     OptionRow{"Windows and aggregation", "exclude", &Settings::exclude, 0, 0, "", "filter", "Flows to leave out, as filter expressions; one that matches is enough.", "", kReload},
 

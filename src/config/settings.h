@@ -29,6 +29,8 @@ struct Settings {
   std::int64_t original_source_ips_limit = 50;
   std::int64_t domains_limit = 5;
   std::int64_t nat_outgoing_ports_limit = 3;
+  bool collect_process_info = true;
+  std::int64_t process_limit = 2;
   std::int64_t max_flow_keys = 1'000'000;
   std::vector<std::string> exclude;
 
@@ -78,7 +80,7 @@ struct Settings {
   std::chrono::nanoseconds conntrack_dump_interval = std::chrono::seconds(5);
   std::int64_t conntrack_buffer_mb = 8;
   std::int64_t nflog_buffer_mb = 8;
-  std::int64_t packet_ring_kb = 512;
+  std::int64_t packet_ring_kb = 2048;
 
   // Agent: the cluster.
   std::string node_name;
