@@ -59,8 +59,9 @@ class Agent:
 
     def start(self) -> None:
         """Returns once the agent watches the pods that there are."""
+        begun = len(self.notes)
         self.launch()
-        if not self.ready.wait(20) or self.process.poll() is not None:
+        if not self.ready.wait(20) or not any(READY.search(note) for note in self.notes[begun:]):
             raise AssertionError(f"the agent of {self.node} did not start: {self.notes[-5:]}")
 
     def launch(self) -> None:
