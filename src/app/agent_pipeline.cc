@@ -200,7 +200,6 @@ void AgentPipeline::poll_interfaces() {
       note(added.name + ": its traffic is not seen: " + status.error().message);
     }
   }
-  }
 }
 
 bool AgentPipeline::read_sources() {
