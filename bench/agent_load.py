@@ -23,7 +23,7 @@ import time
 
 import cluster_manifests
 from harness import Goal, print_goals
-from live import CLIENT, ROOT, SERVERS, Agent, Lab, load_flows, losses, machine_cpu_s, process_cpu_s, seen
+from live import CLIENT, ROOT, SERVERS, Agent, Lab, load_flows, losses, machine_cpu_s, memory_kb, process_cpu_s, seen
 
 SOURCES = ("ebpf", "conntrack", "afpacket")
 RATE = 5000
@@ -44,10 +44,11 @@ class Peer:
         return process_cpu_s(self.process.pid)
 
     def stop(self) -> dict:
+        most = memory_kb(self.process.pid)["VmHWM"] / 1024
         self.process.terminate()
         _, _, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = 0
-        return {"cpu_s": (usage.ru_utime, usage.ru_stime), "max_rss_mb": usage.ru_maxrss / 1024}
+        return {"cpu_s": (usage.ru_utime, usage.ru_stime), "max_rss_mb": most}
 
 
 class AgentLoad:

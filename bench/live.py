@@ -160,15 +160,18 @@ class Agent:
 
     def stop(self) -> dict:
         """Ends it; CPU seconds of its whole life, the most memory, and its logs."""
+        # Not that of rusage, which begins with what the parent had when it forked.
+        most = self.memory_kb()["VmHWM"] / 1024
         self.process.send_signal(signal.SIGTERM)
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if self.process.returncode != 0:
             raise RuntimeError(f"agent with {self.source}: exit {self.process.returncode}: {self.text('notes')[-400:]}")
+        windows = [json.loads(line) for line in self.text("agent.log").splitlines()]
         result = {
             "cpu_s": (usage.ru_utime, usage.ru_stime),
-            "max_rss_mb": usage.ru_maxrss / 1024,
-            "windows": [json.loads(line) for line in self.text("agent.log").splitlines()],
+            "max_rss_mb": max(most, *(window["rss_bytes"] / 2**20 for window in windows)),
+            "windows": windows,
             "flows": [json.loads(line) for line in self.text("flows.log").splitlines()],
         }
         self.notes.close()

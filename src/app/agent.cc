@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "app/agent_pipeline.h"
+#include "app/capabilities.h"
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "app/settings_flags.h"
@@ -65,6 +66,23 @@ std::string host_name() {
   return name;
 }
 
+/// Gives up at once what an agent never needs, before it has any thread.
+void reduce_privileges(const config::Settings& settings, const std::string& config_file) {
+  Capabilities keep = agent_capabilities();
+  const auto look_at = [&](const std::string& path, bool write) {
+    if (path.empty() || (keep & file_capability()) != 0 || can_use(path, write, keep)) return;
+    if (!can_use(path, write, keep | file_capability())) return;
+    note("privileges: DAC_OVERRIDE is kept, as " + path + " belongs to somebody else");
+    keep |= file_capability();
+  };
+  look_at(settings.log_directory, true);
+  look_at(settings.kubeconfig, false);
+  look_at(config_file, false);
+  for (const std::string& path : settings.cluster) look_at(path, false);
+  const Status status = keep_capabilities(keep);
+  if (!status.ok()) note("privileges: more are kept than needed: " + status.error().message);
+}
+
 int fail(const Error& error) {
   std::fprintf(stderr, "weir agent: %s\n", error.message.c_str());
   return error.code == ErrorCode::kInvalidArgument ? 2 : 1;
@@ -97,6 +115,7 @@ int run_agent(std::span<const char* const> args) {
     TRY_ASSIGN(const ResolvedSettings again, resolve_settings(flags));
     return again.settings;
   };
+  reduce_privileges(options.settings, flags.config_file);
   auto created = AgentPipeline::create(std::move(options));
   if (!created.ok()) return fail(created.error());
   catch_signals(created.value().get());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/agent_budget.h"
+#include "app/agent_endpoint.h"
 #include "app/agent_logs.h"
 #include "app/agent_report.h"
 #include "app/cluster_feed.h"
@@ -16,6 +17,7 @@
 #include "app/hit_feed.h"
 #include "app/nat_feed.h"
 #include "app/node_pipeline.h"
+#include "app/source_choice.h"
 #include "capture/interface_watch.h"
 #include "config/settings.h"
 
@@ -58,10 +60,11 @@ class AgentPipeline {
   Status open_sources(std::int64_t counted_until_ns);
   Status watch(int fd);
   void wait();
-  /// How many new interfaces are watched now.
-  std::size_t poll_interfaces();
+  void poll_interfaces();
   bool read_sources();
   void drain(std::int64_t now_ns);
+  /// Takes over what changed in the cluster.
+  void follow_cluster(std::int64_t now_ns);
   void close_window(std::int64_t now_ns);
   /// Between two windows: takes over new settings, and what the CPU budget asks for.
   void adjust(double window_s);
@@ -69,7 +72,10 @@ class AgentPipeline {
   /// True if aggregation must be set up anew.
   bool take_new_settings();
   std::vector<model::SourceCounts> source_counts();
-  void publish(std::int64_t start_s, std::int64_t end_s);
+  AgentTotals totals();
+  /// Gives up the capabilities that only the start needs, and starts to serve how the agent does.
+  void open_endpoint();
+  void publish_state();
   void note(std::string_view text) const { options_.note(text); }
 
   Options options_;
@@ -78,11 +84,20 @@ class AgentPipeline {
   std::unique_ptr<NodePipeline> node_;
   std::unique_ptr<capture::InterfaceWatch> interfaces_;
   std::unique_ptr<ConnectionFeed> feed_;
+  /// Null: the feed has the packets for the DNS and L7 logs itself, or nobody has.
+  std::unique_ptr<ConnectionFeed> payloads_;
   /// Data plane verdicts and address translations; null: not available or not wanted.
   std::unique_ptr<HitFeed> hits_;
   std::unique_ptr<NatFeed> nat_;
   AgentReport report_;
   CpuBudget budget_;
+  /// Null: off.
+  std::unique_ptr<AgentEndpoint> endpoint_;
+  std::vector<SourceChoice> choices_;
+  std::string kernel_;
+  Capabilities capabilities_ = 0;
+  std::int64_t started_ns_ = 0;
+  std::size_t watched_ = 0;
   std::int64_t config_stamp_ = 0;
   /// The policies that hits_ knows.
   std::uint64_t hit_rules_version_ = ~std::uint64_t{0};
@@ -91,7 +106,7 @@ class AgentPipeline {
   std::atomic<bool> reload_wanted_{false};
   std::int64_t interval_ns_ = 0, drain_ns_ = 0;
   std::int64_t window_start_ns_ = 0, window_end_ns_ = 0;
-  std::int64_t next_drain_ns_ = 0, next_report_ns_ = 0;
+  std::int64_t next_drain_ns_ = 0, next_cluster_ns_ = 0, next_report_ns_ = 0;
 };
 
 }  // namespace weir::app

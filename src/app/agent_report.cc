@@ -40,9 +40,7 @@ model::AgentWindow window_of(const AgentTotals& totals) {
   model::AgentWindow w;
   w.version = WEIR_VERSION;
   w.sources = totals.sources;
-  w.flows_dropped = totals.feed.dropped;
-  w.flows_dropped.push_back({"no_key", node.aggregate.dropped});
-  w.flows_dropped.push_back({"hits_no_room", node.hits_dropped});
+  w.flows_dropped = reports_dropped(totals);
   w.records_written = {{"flows", node.flow_records}, {"dns", node.dns_records}, {"l7", node.l7_records}};
   for (const AgentLogs::File& log : totals.logs) {
     if (log.file != nullptr) w.lines_dropped.push_back({log.name, log.file->stats().lines_dropped});
@@ -50,15 +48,27 @@ model::AgentWindow window_of(const AgentTotals& totals) {
   w.records_excluded = node.aggregate.excluded;
   w.flows_widened = node.aggregate.widened;
   w.open_connections = totals.feed.open;
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  w.cpu_user_seconds = seconds(usage.ru_utime);
-  w.cpu_system_seconds = seconds(usage.ru_stime);
-  w.rss_bytes = resident_bytes();
+  const AgentCost cost = agent_cost();
+  w.cpu_user_seconds = cost.cpu_user_seconds;
+  w.cpu_system_seconds = cost.cpu_system_seconds;
+  w.rss_bytes = cost.rss_bytes;
   return w;
 }
 
 }  // namespace
+
+std::vector<NamedCount> reports_dropped(const AgentTotals& totals) {
+  std::vector<NamedCount> dropped = totals.feed.dropped;
+  dropped.push_back({"no_key", totals.node.aggregate.dropped});
+  dropped.push_back({"hits_no_room", totals.node.hits_dropped});
+  return dropped;
+}
+
+AgentCost agent_cost() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return {seconds(usage.ru_utime), seconds(usage.ru_stime), resident_bytes()};
+}
 
 void AgentReport::write(const AgentTotals& totals, std::int64_t start_s, std::int64_t end_s, std::string& out) {
   model::AgentWindow now = window_of(totals);

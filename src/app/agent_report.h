@@ -12,6 +12,13 @@
 
 namespace weir::app {
 
+/// What the agent's process has used since it began.
+struct AgentCost {
+  double cpu_user_seconds = 0, cpu_system_seconds = 0;
+  std::uint64_t rss_bytes = 0;
+};
+AgentCost agent_cost();
+
 /// All that the agent's parts counted since they began.
 struct AgentTotals {
   std::vector<model::SourceCounts> sources;
@@ -19,6 +26,9 @@ struct AgentTotals {
   NodeStats node;
   std::array<AgentLogs::File, 4> logs{};
 };
+
+/// What the stages behind the sources dropped, by reason.
+std::vector<model::NamedCount> reports_dropped(const AgentTotals& totals);
 
 /// Turns totals into what one window saw, lost and cost: the line of agent.log. Threads: one.
 class AgentReport {

@@ -4,20 +4,26 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "app/connection_feed.h"
 #include "app/hit_feed.h"
 #include "app/nat_feed.h"
+#include "app/source_choice.h"
 #include "config/settings.h"
 
 namespace weir::app {
 
 struct AgentSources {
   std::unique_ptr<ConnectionFeed> feed;
+  /// Packets for the DNS and L7 logs, where the feed has none; else null.
+  std::unique_ptr<ConnectionFeed> payloads;
   /// Verdicts of the data plane; null: none to be had, or not wanted.
   std::unique_ptr<HitFeed> hits;
   /// Address translations, for feeds that see packets before them; null: the feed knows them itself, or nobody does.
   std::unique_ptr<NatFeed> nat;
+  /// What became of each source that there is.
+  std::vector<SourceChoice> choices;
 };
 
 /// Opens the sources that the settings ask for. `auto`: the best one that this kernel and our privileges allow, in the

@@ -32,6 +32,8 @@ class ConnectionFeed {
   virtual ~ConnectionFeed() = default;
   virtual const char* name() const = 0;
   virtual int fd() const = 0;
+  /// Of HTTP, inspect_http() only gets the packets that begin with a head.
+  virtual bool http_heads_only() const { return false; }
   /// Takes what waits, a batch of it.
   virtual FeedRead read(NodePipeline& node, std::int64_t now_ns) = 0;
   /// Once a drain interval: fetches what the kernel has counted, ends what timed out.

@@ -1,137 +1,82 @@
-// `weir demo`: replays the recorded shop and shows, for a person, what Weir makes of it.
+// `weir demo`: a small cluster with an agent on each node, and what they see, live; or else a recording of one.
+
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "app/command_line.h"
 #include "app/commands.h"
-#include "app/replay_pipeline.h"
-#include "app/text_table.h"
-#include "flowlog/flow_log.h"
-#include "model/protocol.h"
+#include "app/demo_live.h"
+#include "app/demo_replay.h"
+#include "base/duration.h"
 
 namespace weir::app {
 namespace {
 
-std::string endpoint_text(std::string_view namespace_name, std::string_view name_aggr) {
-  if (namespace_name == "-") return std::string(name_aggr);
-  return std::string(namespace_name) + "/" + std::string(name_aggr);
+/// Of a line of the live table, without its three names and their gaps; the rule may wrap.
+constexpr std::size_t kOtherColumns = 100;
+
+LineStyle style_of_output() {
+  LineStyle style;
+  if (::isatty(STDOUT_FILENO) == 0) return style;
+  const char* plain = std::getenv("NO_COLOR");
+  style.colour = plain == nullptr || plain[0] == '\0';
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return style;
+  const std::size_t left = size.ws_col > kOtherColumns ? size.ws_col - kOtherColumns : 0;
+  style.name_width = std::clamp<std::size_t>(left / 3, 22, 38);
+  return style;
 }
 
-std::string service_text(const model::FlowRecord& record) {
-  if (record.dest_service_name == "-") return "-";
-  return std::string(record.dest_service_name) + ":" + std::to_string(record.dest_service_port_num);
+int fail(const Error& error) {
+  std::fprintf(stderr, "weir demo: %s\n", error.message.c_str());
+  return 1;
 }
 
-std::string port_text(const model::FlowRecord& record) {
-  std::string text = model::protocol_name(record.protocol);
-  const bool has_port = record.protocol == model::kProtoTcp || record.protocol == model::kProtoUdp;
-  if (record.dest_port && has_port) text += "/" + std::to_string(*record.dest_port);
-  return text;
-}
-
-/// The entry that decided: the last of the enforced trace, without its index.
-std::string policy_text(const model::FlowRecord& record) {
-  if (record.policies.enforced == nullptr || record.policies.enforced->entries.empty()) return "-";
-  const std::string& entry = record.policies.enforced->entries.back();
-  return entry.substr(entry.find('|') + 1);
-}
-
-struct Demo {
-  TextTable flows{{"REPORTER", "SOURCE", "DESTINATION", "SERVICE", "PORT", "ACTION", "FLOWS", "PACKETS", "BYTES"}};
-  TextTable denied{{"REPORTER", "SOURCE", "DESTINATION", "PORT", "FLOWS", "OUTCOME", "DENIED BY"}};
-  /// By what a person looks for first: lookups that failed, then the most frequent.
-  std::vector<std::pair<std::uint64_t, std::vector<std::string>>> lookups;
-  std::uint64_t records = 0, bytes = 0;
-  flowlog::FlowLogWriter writer;
-
-  void on_flow(const model::FlowRecord& record) {
-    std::string line;
-    writer.append(record, line);
-    ++records;
-    bytes += line.size();
-    const std::string source = endpoint_text(record.source_namespace, record.source_name_aggr);
-    const std::string dest = endpoint_text(record.dest_namespace, record.dest_name_aggr);
-    flows.add({std::string(record.reporter), source, dest, service_text(record), port_text(record),
-               std::string(record.action), std::to_string(record.num_flows),
-               short_count(record.packets_in + record.packets_out), short_count(record.bytes_in + record.bytes_out)});
-    if (record.action != "deny") return;
-    const char* outcome = record.num_flows_refused > 0       ? "refused"
-                          : record.num_flows_established > 0 ? "answered"
-                          : record.num_flows_unanswered > 0  ? "unanswered"
-                                                             : "-";
-    denied.add({std::string(record.reporter), source, dest, port_text(record), std::to_string(record.num_flows),
-                outcome, policy_text(record)});
-  }
-
-  void on_dns(const model::DnsRecord& record) {
-    char latency[32] = "-";
-    if (record.latency_count > 0) {
-      std::snprintf(latency, sizeof latency, "%.2f ms", static_cast<double>(record.latency_mean) / 1e6);
-    }
-    const bool lost = record.rcode == "Timeout" || record.rcode == "ServFail" || record.rcode == "Refused";
-    lookups.emplace_back((lost ? 1'000'000'000 : 0) + record.count,
-                         std::vector{endpoint_text(record.client_namespace, record.client_name_aggr),
-                                     std::string(record.qname), std::string(record.qtype), std::string(record.rcode),
-                                     std::to_string(record.count), std::string(latency)});
-  }
-
-  std::string lookup_table() {
-    constexpr std::size_t kShown = 20;
-    std::stable_sort(lookups.begin(), lookups.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-    TextTable table{{"CLIENT", "NAME", "TYPE", "RCODE", "COUNT", "LATENCY"}};
-    for (std::size_t i = 0; i < std::min(kShown, lookups.size()); ++i) table.add(lookups[i].second);
-    std::string text = table.to_string();
-    if (lookups.size() > kShown) text += "... and " + std::to_string(lookups.size() - kShown) + " more\n";
-    return text;
-  }
-};
-
-Status replay(const std::string& folder, const config::Settings& settings, Demo& demo, bool dns) {
-  RecordSinks sinks;
-  sinks.flow = [&](const model::FlowRecord& record) { demo.on_flow(record); };
-  if (dns) sinks.dns = [&](const model::DnsRecord& record) { demo.on_dns(record); };
-  TRY_ASSIGN(const auto pipeline, ReplayPipeline::create(settings, {folder + "/manifests.yaml"}, "", std::move(sinks)));
-  TRY(pipeline->read_file(folder + "/shop.pcap"));
-  pipeline->finish();
-  return {};
-}
-
-Status show(const std::string& folder) {
-  Demo demo;
-  TRY(replay(folder, config::Settings{}, demo, true));
-  Demo unaggregated;
-  config::Settings level0;
-  level0.aggregation_level_allowed = level0.aggregation_level_denied = 0;
-  TRY(replay(folder, level0, unaggregated, false));
-
-  std::printf("Flows (aggregation: level 2 allowed, 1 denied; windows of 5 minutes)\n\n%s\n",
-              demo.flows.to_string().c_str());
-  std::printf("Denied, and by which policy\n\n%s\n", demo.denied.to_string().c_str());
-  std::printf("DNS lookups\n\n%s\n", demo.lookup_table().c_str());
-  std::printf("Size: %llu records, %llu bytes; unaggregated %llu records, %llu bytes: %.1f times as many\n",
-              static_cast<unsigned long long>(demo.records), static_cast<unsigned long long>(demo.bytes),
-              static_cast<unsigned long long>(unaggregated.records),
-              static_cast<unsigned long long>(unaggregated.bytes),
-              static_cast<double>(unaggregated.bytes) / static_cast<double>(std::max<std::uint64_t>(demo.bytes, 1)));
-  return {};
+int show_recording(const std::string& folder) {
+  const Status status = show_recorded_demo(folder);
+  return status.ok() ? 0 : fail(status.error());
 }
 
 }  // namespace
 
 int run_demo(std::span<const char* const> args) {
-  std::string folder = "testdata/shop";
-  CLI::App app{"Replays the recorded shop and shows its flows, what was denied and why, and its DNS lookups."};
+  DemoOptions options;
+  std::string recording = "testdata/shop", duration;
+  bool replay = false;
+  CLI::App app{
+      "Builds a small cluster of network namespaces, runs an agent on each of its nodes and shows what they see, "
+      "until\n"
+      "Ctrl-C. Needs root; without it, or where the kernel or packages are missing, replays a recorded cluster."};
   app.name("weir demo");
-  app.add_option("--data", folder, "folder with shop.pcap and manifests.yaml");
+  app.add_option("--lab", options.lab, "folder of the lab (docs/lab.md)")->capture_default_str();
+  app.add_option("--duration", duration, "end after this time (default: Ctrl-C on a terminal, else 40s)");
+  app.add_option("--source", options.source, "auto, ebpf, conntrack or afpacket")->capture_default_str();
+  app.add_flag("--replay", replay, "only replay the recording");
+  app.add_option("--data", recording, "folder of the recording: shop.pcap and manifests.yaml")->capture_default_str();
   if (const std::optional<int> code = parse_command_line(app, args)) return *code;
-  const Status status = show(folder);
-  if (status.ok()) return 0;
-  std::fprintf(stderr, "weir demo: %s\n", status.error().message.c_str());
-  return 1;
+  if (!duration.empty()) {
+    const Result<std::chrono::nanoseconds> parsed = parse_duration(duration);
+    if (!parsed.ok() || parsed.value().count() <= 0) {
+      std::fprintf(stderr, "weir demo: --duration: '%s' is not a duration (such as 40s)\n", duration.c_str());
+      return 2;
+    }
+    options.duration = std::chrono::duration_cast<std::chrono::milliseconds>(parsed.value());
+  } else if (::isatty(STDOUT_FILENO) == 0) {
+    options.duration = std::chrono::seconds(40);
+  }
+  if (replay) return show_recording(recording);
+  options.style = style_of_output();
+  const Result<DemoEnd> end = show_live_demo(options);
+  if (!end.ok()) return fail(end.error());
+  if (end.value().shown) return 0;
+  std::printf("No live cluster here: %s. This is a recorded one.\n\n", end.value().obstacle.c_str());
+  return show_recording(recording);
 }
 
 }  // namespace weir::app

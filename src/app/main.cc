@@ -17,10 +17,11 @@ struct Command {
 constexpr Command kCommands[] = {
     {"agent", "watch this node's connections and write flow, DNS and L7 logs", weir::app::run_agent},
     {"config", "check, show or import the agent's options", weir::app::run_config},
-    {"demo", "replay the recorded shop and show what Weir makes of it", weir::app::run_demo},
+    {"demo", "run a small cluster and show live what its agents see", weir::app::run_demo},
     {"doctor", "tell what this kernel offers and which sources the agent would use", weir::app::run_doctor},
     {"policy", "evaluate the policies of a cluster", weir::app::run_policy},
     {"replay", "read capture files, write flow, DNS and L7 logs", weir::app::run_replay},
+    {"status", "ask the running agent what it sees, loses and costs", weir::app::run_status},
     {"version", "print the version", weir::app::run_version},
 };
 

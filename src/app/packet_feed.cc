@@ -14,8 +14,8 @@ constexpr std::int64_t kLastPacketsNs = 10'000'000'000;
 
 }  // namespace
 
-Result<std::unique_ptr<PacketFeed>> PacketFeed::create(const config::Settings& settings, bool resume) {
-  std::unique_ptr<PacketFeed> feed(new PacketFeed());
+Result<std::unique_ptr<PacketFeed>> PacketFeed::create(const config::Settings& settings, bool resume, Role role) {
+  std::unique_ptr<PacketFeed> feed(new PacketFeed(role));
   capture::AfPacketOptions options;
   options.ring_bytes = static_cast<std::uint32_t>(settings.packet_ring_kb) * 1024;
   TRY_ASSIGN(feed->packets_, capture::AfPacket::create(options));
@@ -54,7 +54,11 @@ void PacketFeed::inspect(NodePipeline& node, std::span<const packet::DecodedPack
 }
 
 void PacketFeed::take(NodePipeline& node) {
-  node.take(meter_->updates());
+  if (role_ == Role::kConnections) {
+    node.take(meter_->updates());
+  } else {
+    node.take_inspected(meter_->updates());
+  }
   meter_->clear_updates();
 }
 
@@ -79,7 +83,7 @@ void PacketFeed::report(NodePipeline& node) {
   constexpr int kSpansBetweenReads = 16, kBatchesInARow = 64;
   int spans = 0;
   for (auto updates = meter_->flush(); !updates.empty(); updates = meter_->flush()) {
-    node.collect(updates);
+    if (role_ == Role::kConnections) node.collect(updates);
     if (++spans % kSpansBetweenReads != 0) continue;
     for (int i = 0; i < kBatchesInARow && read(node, now_ns_).more; ++i) continue;
   }

@@ -108,6 +108,8 @@ Result<aggregate::AggregateOptions> aggregate_options(const config::Settings& se
   options.original_ips_limit = static_cast<std::uint32_t>(settings.original_source_ips_limit);
   options.nat_ports_limit = static_cast<std::uint32_t>(settings.nat_outgoing_ports_limit);
   options.domains_limit = static_cast<std::uint32_t>(settings.domains_limit);
+  options.include_processes = settings.collect_process_info;
+  options.process_limit = static_cast<std::uint32_t>(settings.process_limit);
   options.max_keys = static_cast<std::uint32_t>(settings.max_flow_keys);
   for (const std::string& text : settings.exclude) {
     TRY_ASSIGN(filter::Filter compiled, filter::Filter::compile(text));

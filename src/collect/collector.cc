@@ -1,6 +1,7 @@
 #include "collect/collector.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "policy/hit_text.h"
@@ -53,6 +54,10 @@ void Collector::merge_young(model::ConnectionUpdate& whole, const model::Connect
   merged.start_ns = whole.start_ns;
   merged.closed |= whole.closed;
   if (update.outcome == model::Outcome::kUnknown) merged.outcome = whole.outcome;
+  if (update.process_id == 0) {
+    merged.process_id = whole.process_id;
+    merged.process_name = whole.process_name;
+  }
   merged.delta.packets_forward += whole.delta.packets_forward;
   merged.delta.packets_reverse += whole.delta.packets_reverse;
   merged.delta.bytes_forward += whole.delta.bytes_forward;
@@ -139,7 +144,35 @@ void Collector::clear_reports() {
 
 void Collector::on_http(const model::HttpTransaction& transaction) {
   if (transaction.original_source.is_none()) return;
-  original_sources_[transaction.slot].push_back(transaction.original_source);
+  if (!options_.http_by_tuple) {
+    original_sources_[transaction.slot].push_back(transaction.original_source);
+    return;
+  }
+  const model::Tuple tuple = translated(transaction.tuple);
+  if (original_sources_by_tuple_.size() >= kMaxOriginalSources) {
+    // Most are of connections that the other source never told of.
+    stats_.original_sources_dropped += original_sources_by_tuple_.size();
+    original_sources_by_tuple_.clear();
+  }
+  std::vector<IpAddress>& sources = original_sources_by_tuple_[tuple];
+  // Both ends' interfaces may have seen the request.
+  if (std::find(sources.begin(), sources.end(), transaction.original_source) == sources.end()) {
+    sources.push_back(transaction.original_source);
+  }
+}
+
+std::vector<IpAddress> Collector::take_original_sources(const Context& context, model::ConnectionSlot slot) {
+  std::vector<IpAddress> sources;
+  if (const auto found = original_sources_.find(slot); found != original_sources_.end()) {
+    sources = std::move(found->second);
+    original_sources_.erase(found);
+  }
+  if (original_sources_by_tuple_.empty()) return sources;
+  if (const auto found = original_sources_by_tuple_.find(context.tuple); found != original_sources_by_tuple_.end()) {
+    sources = std::move(found->second);
+    original_sources_by_tuple_.erase(found);
+  }
+  return sources;
 }
 
 void Collector::on_hit(const model::PolicyHit& hit) {
@@ -168,19 +201,24 @@ void Collector::advance(std::int64_t now_ns) {
   now_ns_ = now_ns;
   hits_.expire(now_ns);
   nat_.advance(now_ns);
-  for (std::size_t i = 0; i < young_.size();) {
-    if (now_ns - young_[i].start_ns < options_.initial_delay.count()) {
-      ++i;
-      continue;
-    }
-    Context& context = context_of(young_[i].slot);
-    process(context, take_young(context));
-  }
+  release_young(now_ns - options_.initial_delay.count());
 }
 
-void Collector::finish() {
-  for (const model::ConnectionUpdate& update : young_) process(context_of(update.slot), update);
-  young_.clear();
+void Collector::finish() { release_young(std::numeric_limits<std::int64_t>::max()); }
+
+void Collector::release_young(std::int64_t newest_start_ns) {
+  // The second source has the destination's view of denied connections: what their client had addressed is learnt from
+  // the client's own view, which is therefore first.
+  for (const bool second : {false, true}) {
+    for (std::size_t i = 0; i < young_.size();) {
+      if ((young_[i].slot >= kSecondSource) != second || young_[i].start_ns > newest_start_ns) {
+        ++i;
+        continue;
+      }
+      Context& context = context_of(young_[i].slot);
+      process(context, take_young(context));
+    }
+  }
 }
 
 void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {
@@ -188,7 +226,13 @@ void Collector::open(Context& context, const model::ConnectionUpdate& update, st
   context.original_dest = update.original_dest;
   context.original_dest_port = update.original_dest_port;
   context.nat_port = update.nat_port;
-  if (update.observed_at != model::ObservedAt::kAnywhere) translate(context, update);
+  if (update.observed_at != model::ObservedAt::kAnywhere) {
+    translate(context, update);
+    // A view of both ends does not say whose it is. A connection is counted under one name: what comes to be known
+    // later, or becomes another, would leave it open under the first.
+    context.process_id = update.process_id;
+    context.process_name = update.process_name;
+  }
   find_ends(context, update, at_ns);
   const model::Tuple& tuple = context.tuple;
   if (options_.include_services) {
@@ -369,7 +413,11 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
   const model::TrafficDelta& delta = update.delta;
   const bool silent = delta.packets_forward == 0 && delta.packets_reverse == 0;
   const bool outcome_known = update.outcome != model::Outcome::kUnknown && !context.outcome_reported;
-  const bool news = !context.started || ends || !silent || outcome_known;
+  std::vector<IpAddress> clients;
+  if (!original_sources_.empty() || !original_sources_by_tuple_.empty()) {
+    clients = take_original_sources(context, update.slot);
+  }
+  const bool news = !context.started || ends || !silent || outcome_known || !clients.empty();
   if (!context.report_source && !context.report_dest) {
     stats_.not_local_packets += delta.packets_forward + delta.packets_reverse;
     stats_.not_local_bytes += delta.bytes_forward + delta.bytes_reverse;
@@ -386,10 +434,9 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     context.outcome_reported |= outcome_known;
     flow.tcp = update.tcp;
     flow.nat_port = update.nat_port != 0 ? update.nat_port : context.nat_port;
-    if (const auto found = original_sources_.find(update.slot); found != original_sources_.end()) {
-      flow.original_source_ips = reported_sources_.emplace_back(std::move(found->second));
-      original_sources_.erase(found);
-    }
+    flow.process_id = context.process_id;
+    flow.process_name = context.process_name;
+    if (!clients.empty()) flow.original_source_ips = reported_sources_.emplace_back(std::move(clients));
     if (context.report_source) report_side(context, flow, model::Reporter::kSource, delta);
     if (context.report_dest) report_side(context, flow, model::Reporter::kDest, delta);
   }

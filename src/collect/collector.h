@@ -29,6 +29,9 @@ struct CollectorOptions {
   /// A connection is reported once it is so old, or its source gives its slot back: what is told of it from elsewhere
   /// (a pod that is new to us, a rule hit, an address translation) has come by then. 0: at once.
   std::chrono::nanoseconds initial_delay{0};
+  /// HTTP transactions come from another source than the connections, so that their slots say nothing: they belong
+  /// together by their tuple.
+  bool http_by_tuple = false;
   /// Of traces that are made of rule hits; as EngineOptions says.
   policy::TraceNames trace_names = policy::TraceNames::kDocumented;
 };
@@ -48,6 +51,8 @@ struct CollectorStats {
   std::uint64_t dataplane_verdicts = 0, verdict_mismatches = 0;
   /// Flows ended and started anew because the data plane came to another verdict, or by another rule.
   std::uint64_t verdict_moves = 0;
+  /// Client addresses behind proxies whose connection was not told of in time.
+  std::uint64_t original_sources_dropped = 0;
 };
 
 /// The connection cache: joins each connection with its endpoints, service, domains and policy traces, decides which
@@ -116,6 +121,9 @@ class Collector {
     const model::ServiceRef* service = nullptr;
     policy::SideVerdict egress, ingress;
     std::span<const std::string_view> domains;
+    /// Of the end that saw it; 0 and none where its first report knew of none.
+    std::uint32_t process_id = 0;
+    model::ProcessName process_name{};
     model::VerdictSource egress_source = model::VerdictSource::kObserved;
     model::VerdictSource ingress_source = model::VerdictSource::kObserved;
     /// The destination is local, and would report if the source's egress policy let it.
@@ -131,6 +139,8 @@ class Collector {
   Context& context_of(model::ConnectionSlot slot);
   void move_pending(Context& context, model::ConnectionSlot slot);
   void process(Context& context, const model::ConnectionUpdate& update);
+  /// Processes the first updates that wait, of connections that began by then.
+  void release_young(std::int64_t newest_start_ns);
   model::ConnectionUpdate take_young(Context& context);
   /// The updates of a connection whose first one waits are one.
   static void merge_young(model::ConnectionUpdate& whole, const model::ConnectionUpdate& update);
@@ -174,6 +184,10 @@ class Collector {
   std::vector<model::ConnectionUpdate> young_;
   std::int64_t now_ns_ = 0;
   absl::flat_hash_map<model::ConnectionSlot, std::vector<IpAddress>> original_sources_;
+  /// With http_by_tuple: by the tuple after DNAT; at most kMaxOriginalSources.
+  absl::flat_hash_map<model::Tuple, std::vector<IpAddress>, TupleHash> original_sources_by_tuple_;
+  static constexpr std::size_t kMaxOriginalSources = 100'000;
+  std::vector<IpAddress> take_original_sources(const Context& context, model::ConnectionSlot slot);
   std::vector<model::ReportedFlow> reports_;
   std::vector<cluster::Ledger::Backend> backends_;
   /// Owns the addresses that the current reports' spans show.

@@ -164,8 +164,8 @@ def check(weir, case):
 
 
 def check_demo(weir, fixture):
-    """`weir demo` shows flows, denials with their policy, DNS lookups and the size."""
-    code, out, error = run(weir, "demo", "--data", str(fixture))
+    """`weir demo --replay` shows flows, denials with their policy, DNS lookups and the size."""
+    code, out, error = run(weir, "demo", "--replay", "--data", str(fixture))
     missing = [text for text in ("Flows", "Denied, and by which policy", "shop/knp.default.default-deny|deny|-1", "unanswered",
                                  "DNS lookups", "slow.example", "Timeout", "Size: ") if text not in out]
     if code != 0 or missing:
