@@ -201,7 +201,6 @@ void AgentPipeline::poll_interfaces() {
     }
   }
 }
-}
 
 bool AgentPipeline::read_sources() {
   bool busy = false;
