@@ -49,9 +49,14 @@ class Lab:
         self.lab = LabUnderTest("load", "--rate", "0", "--time-wait", "5")
         state = self.lab.state
         self.node = state["nodes"][NODE]["netns"]
-        self.pods = {name.split("/")[1].rsplit("-", 2)[0]: pod for name, pod in state["pods"].items()}
+        self.pods = {
+            name.split("/")[1].rsplit("-", 2)[0]: {**pod, "node_netns": state["nodes"][pod["node"]]["netns"]}
+            for name, pod in state["pods"].items()
+        }
         self.nodes = [node["netns"] for node in state["nodes"].values()]
         self.manifests = state["manifests"]
+        for pod in self.pods.values():
+            self._make_known(pod)
         self.next_port = 20_000
 
     def __enter__(self) -> "Lab":
@@ -72,8 +77,14 @@ class Lab:
         for node in self.nodes:
             subprocess.run(["ip", "netns", "exec", node, "conntrack", "-F"], check=True, stderr=subprocess.DEVNULL)
 
+    def _make_known(self, pod: dict) -> None:
+        """The node need not ask for the pod's address: what passes its interface is IP only."""
+        link = subprocess.run(["ip", "-n", pod["netns"], "-j", "link", "show", "eth0"], check=True, capture_output=True)
+        command = ["ip", "-n", pod["node_netns"], "neigh", "replace", pod["ip"], "dev", pod["interface"]]
+        subprocess.run([*command, "lladdr", json.loads(link.stdout)[0]["address"], "nud", "permanent"], check=True)
+
     def interface_packets(self, pod: dict) -> int:
-        """IP packets that passed the node's end of a pod's interface, both ways. (Pods know their gateway: no ARP.)"""
+        """Packets that passed the node's end of a pod's interface, both ways."""
         command = ["ip", "-n", self.node, "-s", "-j", "link", "show", "dev", pod["interface"]]
         counters = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)[0]["stats64"]
         return counters["rx"]["packets"] + counters["tx"]["packets"]
@@ -149,15 +160,18 @@ class Agent:
 
     def stop(self) -> dict:
         """Ends it; CPU seconds of its whole life, the most memory, and its logs."""
+        # Not that of rusage, which begins with what the parent had when it forked.
+        most = self.memory_kb()["VmHWM"] / 1024
         self.process.send_signal(signal.SIGTERM)
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if self.process.returncode != 0:
             raise RuntimeError(f"agent with {self.source}: exit {self.process.returncode}: {self.text('notes')[-400:]}")
+        windows = [json.loads(line) for line in self.text("agent.log").splitlines()]
         result = {
             "cpu_s": (usage.ru_utime, usage.ru_stime),
-            "max_rss_mb": usage.ru_maxrss / 1024,
-            "windows": [json.loads(line) for line in self.text("agent.log").splitlines()],
+            "max_rss_mb": max(most, *(window["rss_bytes"] / 2**20 for window in windows)),
+            "windows": windows,
             "flows": [json.loads(line) for line in self.text("flows.log").splitlines()],
         }
         self.notes.close()
@@ -188,5 +202,6 @@ def load_flows(flows: list, reporter: str) -> dict:
     }
 
 
-def events(windows: list, name: str) -> int:
-    return sum(source["events"] for window in windows for source in window["sources"] if source["name"] == name)
+def seen(windows: list, name: str, what: str) -> int:
+    """`what`: events or packets, as agent.log counts them of one source."""
+    return sum(source[what] for window in windows for source in window["sources"] if source["name"] == name)

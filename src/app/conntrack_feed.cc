@@ -68,7 +68,10 @@ FeedStats ConntrackFeed::stats() {
   const capture::ConntrackStats& reader = reader_->stats();
   const meter::ConntrackMeterStats& meter = meter_->stats();
   FeedStats stats;
-  stats.counts = {name(), meter.events, 0, {{"overrun", reader.lost}, {"unreadable", reader.unreadable}}};
+  stats.counts = {name(),
+                  reader.events_new + reader.events_update + reader.events_destroy,
+                  0,
+                  {{"overrun", reader.lost}, {"unreadable", reader.unreadable}}};
   stats.open = meter.open;
   stats.dropped = {{"no_room", meter.no_room}, {"end_lost", meter.missing + meter.replaced}};
   return stats;

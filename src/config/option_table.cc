@@ -37,7 +37,7 @@ const std::array kOptions = {
     OptionRow{"Connections", "timeout_tcp_fin_wait", &Settings::timeout_tcp_fin_wait, 1, 30 * kDay, "", "", "One side has closed.", ""},
     OptionRow{"Connections", "timeout_tcp_close_wait", &Settings::timeout_tcp_close_wait, 1, 30 * kDay, "", "", "The close of one side is acknowledged.", ""},
     OptionRow{"Connections", "timeout_tcp_last_ack", &Settings::timeout_tcp_last_ack, 1, 30 * kDay, "", "", "Both sides have closed, the last acknowledgement is missing.", ""},
-    OptionRow{"Connections", "timeout_tcp_time_wait", &Settings::timeout_tcp_time_wait, 1, 30 * kDay, "", "", "A closed connection is remembered, for packets that trail it.", ""},
+    OptionRow{"Connections", "timeout_tcp_time_wait", &Settings::timeout_tcp_time_wait, 1, 30 * kDay, "", "", "A closed connection is remembered, for packets that trail it. At pods' interfaces (eBPF, AF_PACKET) at most 20 s.", ""},
     OptionRow{"Connections", "timeout_tcp_close", &Settings::timeout_tcp_close, 1, 30 * kDay, "", "", "The same after a reset.", ""},
     OptionRow{"Connections", "timeout_udp", &Settings::timeout_udp, 1, 30 * kDay, "", "", "UDP without an answer.", ""},
     OptionRow{"Connections", "timeout_udp_stream", &Settings::timeout_udp_stream, 1, 30 * kDay, "", "", "UDP with an answer.", ""},
