@@ -109,6 +109,7 @@ void AgentPipeline::open_endpoint() {
     return;
   }
   endpoint_ = std::move(endpoint).value();
+  publish_state(false);
   note("metrics: http://" + endpoint_->address().to_string() + "/metrics");
 }
 
@@ -136,7 +137,7 @@ Status AgentPipeline::run() {
   poll_interfaces();
   note("watching " + std::to_string(watched_) + " interfaces");
   drain(window_start_ns_);
-  publish_state();
+  publish_state(true);
   while (!stopping_) {
     wait();
     poll_interfaces();
@@ -144,7 +145,7 @@ Status AgentPipeline::run() {
     const std::int64_t now = wall_ns();
     if (steady_ns() >= next_drain_ns_) {
       drain(now);
-      publish_state();
+      publish_state(true);
       next_drain_ns_ = steady_ns() + drain_ns_;
     }
     const bool set_back = now < window_start_ns_;
@@ -233,7 +234,7 @@ AgentTotals AgentPipeline::totals() {
   return totals;
 }
 
-void AgentPipeline::publish_state() {
+void AgentPipeline::publish_state(bool drained) {
   if (endpoint_ == nullptr) return;
   AgentState state;
   state.node = options_.node;
@@ -255,7 +256,7 @@ void AgentPipeline::publish_state() {
   state.interval_ns = interval_ns_;
   state.budget_step = budget_.step();
   state.capabilities = capabilities_;
-  endpoint_->publish(state, state.cluster.configured && state.cluster.synced);
+  endpoint_->publish(state, drained && state.cluster.configured && state.cluster.synced);
 }
 
 void AgentPipeline::close_window(std::int64_t now_ns) {

@@ -73,7 +73,8 @@ class AgentPipeline {
   AgentTotals totals();
   /// Gives up the capabilities that only the start needs, and starts to serve how the agent does.
   void open_endpoint();
-  void publish_state();
+  /// `drained`: sources and cluster were read since the start.
+  void publish_state(bool drained);
   void note(std::string_view text) const { options_.note(text); }
 
   Options options_;
