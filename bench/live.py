@@ -130,11 +130,11 @@ class Agent:
 
     def _wait_until_it_sees(self) -> None:
         deadline = time.monotonic() + 30
-        while f"source: {self.source}" not in self.text("notes"):
+        while "watching" not in self.text("notes"):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"agent with {self.source}: {self.text('notes')[-400:]}")
             time.sleep(0.05)
-        time.sleep(1)  # interfaces, and the first dump
+        time.sleep(0.5)  # the first dump
 
     def text(self, name: str) -> str:
         with contextlib.suppress(FileNotFoundError), open(os.path.join(self.directory.name, name)) as file:

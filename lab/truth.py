@@ -180,7 +180,7 @@ def service_at(cluster: Cluster, ip: str, port: int, protocol: str) -> tuple:
                 "namespace": meta["namespace"],
                 "name": meta["name"],
                 "port_name": item.get("name", "-"),
-                "port": item["port"],
+                "port": port,
             }
             return named, behind
     return None, []

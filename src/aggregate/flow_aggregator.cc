@@ -13,13 +13,20 @@
 //
 // Widening. A key that has no room at its level is counted under the key of a wider level. As long as that wide entry
 // lives, narrow keys that are not in the store go to it as well, so a flow that started under a wide key also ends
-// under it: its narrow key cannot come into being while the flow keeps the wide one open.
+// under it: its narrow key cannot come into being while the flow keeps the wide one open. A wide key has no process
+// name; nor has the key of a process whose name had no room, which is a wide one in this sense.
+//
+// Processes. Each name has an entry of its own, and what exceeds process_limit is merged only in the records. Flows
+// without a process have keys without one, and cost nothing more.
 
 namespace weir::aggregate {
 namespace {
 
 /// Label sets made by intersection that are kept before unused ones are looked for.
 constexpr std::size_t kMaxIdleLabelSets = 4096;
+/// Process names that are kept before unused ones are looked for.
+constexpr std::size_t kMaxIdleNames = 1024;
+static_assert(ProcessNames::kBits + KeyScalars::kProcessShift == 64);
 
 /// "index|tier|policy|action|rule" or, from older writers, without the rule.
 bool has_deny_entry(const model::PolicyTrace& trace) {
@@ -104,6 +111,7 @@ Status AggregateOptions::validate() const {
   require(original_ips_limit <= 65'536, "original_ips_limit must be at most 65536");
   require(nat_ports_limit <= 65'536, "nat_ports_limit must be at most 65536");
   require(domains_limit <= 65'536, "domains_limit must be at most 65536");
+  require(process_limit <= 65'536, "process_limit must be at most 65536");
   require(max_keys >= 16, "max_keys must be at least 16");
   if (!wrong.empty()) return invalid_argument("aggregate options: " + wrong);
   return {};
@@ -140,7 +148,21 @@ std::uint64_t FlowAggregator::service_word(const model::ServiceRef* service, Lev
   return services_.get(service, [&](const model::ServiceRef& s) { return hash_text(s.port_name, name(s) + s.port); });
 }
 
-void FlowAggregator::make_key(const model::ReportedFlow& flow, Level level, bool denied, Keyed& keyed) {
+ProcessNames::Id FlowAggregator::process_of(const model::ReportedFlow& flow) {
+  if (flow.process_id == 0 || !options_.include_processes) return ProcessNames::kNone;
+  const ProcessNames::Id id = processes_.intern(flow.process_name);
+  if (id == ProcessNames::kSeveral) ++stats_.widened;
+  return id;
+}
+
+bool FlowAggregator::is_wide(const FlowKey& key) const {
+  const KeyScalars scalars = KeyScalars::unpack(key.scalars);
+  const int wanted = scalars.denied_store ? options_.level_denied : options_.level_allowed;
+  return static_cast<int>(scalars.level) != wanted || scalars.process == ProcessNames::kSeveral;
+}
+
+void FlowAggregator::make_key(const model::ReportedFlow& flow, Level level, bool denied, ProcessNames::Id process,
+                              Keyed& keyed) {
   const KeyScalars scalars{level == Level::kTuple ? flow.tuple.source_port : std::uint16_t{0},
                            level != Level::kNoDestPort ? flow.tuple.dest_port : std::uint16_t{0},
                            flow.tuple.protocol,
@@ -148,7 +170,8 @@ void FlowAggregator::make_key(const model::ReportedFlow& flow, Level level, bool
                            flow.action,
                            flow.verdict_source,
                            level,
-                           denied};
+                           denied,
+                           process};
   keyed.flow = &flow;
   keyed.key = {endpoint_word(*flow.source, level), endpoint_word(*flow.dest, level),
                options_.include_policies ? flow.enforced : nullptr, service_word(flow.service, level), scalars.pack()};
@@ -156,10 +179,12 @@ void FlowAggregator::make_key(const model::ReportedFlow& flow, Level level, bool
   keyed.hash = hash_key(keyed.key, keyed.addresses);
 }
 
-std::size_t FlowAggregator::room(Level level, Level wanted) const {
+std::size_t FlowAggregator::room(const FlowKey& key, Level wanted) const {
   const std::size_t all = options_.max_keys;
+  const Level level = key.level();
+  if (key.process() > ProcessNames::kSeveral) return all - all / 4;
   if (level == kWidest) return all;
-  if (level == wanted) return all - all / 4;
+  if (level == wanted) return key.process() == ProcessNames::kSeveral ? all - all / 16 * 3 : all - all / 4;
   return level == Level::kGroups ? all - all / 16 : all - all / 8;
 }
 
@@ -167,28 +192,29 @@ std::uint32_t FlowAggregator::find_or_admit(Keyed& keyed) {
   const std::uint32_t found = store_.find(keyed.hash, keyed.key, keyed.addresses);
   if (found != FlowStore::kNone) return found;
   const Level wanted = keyed.key.level();
-  if (widened_entries_ == 0 && store_.size() < room(wanted, wanted)) return insert(keyed);
+  if (widened_entries_ == 0 && store_.size() < room(keyed.key, wanted)) return insert(keyed);
 
-  const bool denied = KeyScalars::unpack(keyed.key.scalars).denied_store;
+  const KeyScalars scalars = KeyScalars::unpack(keyed.key.scalars);
+  const bool has_process = scalars.process != ProcessNames::kNone;
+  const bool has_name = has_process && scalars.process != ProcessNames::kSeveral;
   std::array<Keyed, 4> wide;
   std::size_t wides = 0;
-  if (wanted != kWidest) {
-    for (Level level = wider(wanted);; level = wider(level)) {
-      Keyed& candidate = wide[wides++];
-      make_key(*keyed.flow, level, denied, candidate);
-      const std::uint32_t position = store_.find(candidate.hash, candidate.key, candidate.addresses);
-      if (position != FlowStore::kNone) {
-        ++stats_.widened;
-        return position;
-      }
-      if (level == kWidest) break;
+  for (Level level = has_name || wanted == kWidest ? wanted : wider(wanted);; level = wider(level)) {
+    if (level == wanted && !has_name) break;
+    Keyed& candidate = wide[wides++];
+    make_key(*keyed.flow, level, scalars.denied_store, has_process ? ProcessNames::kSeveral : ProcessNames::kNone,
+             candidate);
+    const std::uint32_t position = store_.find(candidate.hash, candidate.key, candidate.addresses);
+    if (position != FlowStore::kNone) {
+      ++stats_.widened;
+      return position;
     }
+    if (level == kWidest) break;
   }
-  if (store_.size() < room(wanted, wanted)) return insert(keyed);
+  if (store_.size() < room(keyed.key, wanted)) return insert(keyed);
   for (std::size_t i = 0; i < wides; ++i) {
-    if (store_.size() >= room(wide[i].key.level(), wanted)) continue;
+    if (store_.size() >= room(wide[i].key, wanted)) continue;
     ++stats_.widened;
-    ++widened_entries_;
     return insert(wide[i]);
   }
   ++stats_.dropped;
@@ -197,6 +223,7 @@ std::uint32_t FlowAggregator::find_or_admit(Keyed& keyed) {
 
 std::uint32_t FlowAggregator::insert(const Keyed& keyed) {
   FlowIdentity identity;
+  if (is_wide(keyed.key)) ++widened_entries_;
   identity.source = keyed.flow->source;
   identity.dest = keyed.flow->dest;
   identity.service = options_.include_services ? keyed.flow->service : nullptr;
@@ -208,7 +235,9 @@ std::uint32_t FlowAggregator::insert(const Keyed& keyed) {
 
 bool FlowAggregator::is_excluded(const model::ReportedFlow& flow) const {
   if (options_.exclude.empty()) return false;
-  const model::FlowRecord record = single_flow_record(flow);
+  std::array<char, 10> process_id;
+  model::FlowRecord record = single_flow_record(flow);
+  if (options_.include_processes) set_process(record, flow, process_id);
   return std::any_of(options_.exclude.begin(), options_.exclude.end(),
                      [&](const filter::Filter& rule) { return rule.matches(record); });
 }
@@ -222,7 +251,8 @@ void FlowAggregator::add(std::span<const model::ReportedFlow> flows) {
       continue;
     }
     const bool denied = is_denied(flow);
-    make_key(flow, static_cast<Level>(denied ? options_.level_denied : options_.level_allowed), denied, batch_[size]);
+    make_key(flow, static_cast<Level>(denied ? options_.level_denied : options_.level_allowed), denied,
+             process_of(flow), batch_[size]);
     store_.prefetch_slot(batch_[size].hash);
     if (++size == kBatch) {
       count_batch(size);
@@ -265,6 +295,7 @@ void FlowAggregator::apply(std::uint32_t position, const model::ReportedFlow& fl
   entry.bytes_out += flow.bytes_out;
 
   if (!is_empty(flow.tcp)) add_tcp(store_.tcp(position), flow.tcp);
+  if (entry.key.process() != ProcessNames::kNone) add_process(position, flow.process_id);
   const bool external = !has_addresses(entry.key.level()) &&
                         (shows_external_addresses(*flow.source) || shows_external_addresses(*flow.dest));
   if (external || flow.nat_port != 0 || !flow.original_source_ips.empty() || !flow.dest_domains.empty()) {
@@ -281,14 +312,14 @@ void FlowAggregator::begin_window(FlowEntry& entry, std::uint32_t position, cons
   FlowIdentity& identity = store_.identity(position);
   identity.source = flow.source;
   identity.dest = flow.dest;
+  if (entry.key.process() != ProcessNames::kNone) store_.tcp(position).process_id = 0;
   if (identity.details != nullptr) {
-    addresses_held_ -= identity.details->addresses();
+    addresses_held_ -= identity.details->held();
     identity.details->clear();
   }
 }
 
-void FlowAggregator::update_details(std::uint32_t position, const model::ReportedFlow& flow) {
-  FlowIdentity& identity = store_.identity(position);
+FlowDetails& FlowAggregator::details_of(FlowIdentity& identity) {
   if (identity.details == nullptr) {
     if (free_details_.empty()) {
       identity.details = std::make_unique<FlowDetails>();
@@ -297,10 +328,14 @@ void FlowAggregator::update_details(std::uint32_t position, const model::Reporte
       free_details_.pop_back();
     }
   }
-  FlowDetails& details = *identity.details;
+  return *identity.details;
+}
+
+void FlowAggregator::update_details(std::uint32_t position, const model::ReportedFlow& flow) {
+  FlowDetails& details = details_of(store_.identity(position));
   if (!has_addresses(store_.entry(position).key.level())) {
-    if (shows_external_addresses(*flow.source)) add_external(details.source_external, flow.tuple.source);
-    if (shows_external_addresses(*flow.dest)) add_external(details.dest_external, flow.tuple.dest);
+    if (shows_external_addresses(*flow.source)) add_bounded(details.source_external, flow.tuple.source, 0);
+    if (shows_external_addresses(*flow.dest)) add_bounded(details.dest_external, flow.tuple.dest, 0);
   }
   if (flow.nat_port != 0) {
     details.nat_ports.add(flow.nat_port, flow.ends || flow.trailing, options_.nat_ports_limit);
@@ -311,12 +346,28 @@ void FlowAggregator::update_details(std::uint32_t position, const model::Reporte
   for (const std::string_view domain : flow.dest_domains) details.add_domain(domain, options_.domains_limit);
 }
 
-void FlowAggregator::add_external(AddressSet& set, const IpAddress& ip) {
-  if (set.size() >= kMaxDistinctAddresses || addresses_held_ >= options_.max_addresses) {
-    stats_.addresses_not_held += set.contains(ip) ? 0 : 1;
+/// `free`: so many are added whatever is held elsewhere.
+template <typename T>
+void FlowAggregator::add_bounded(DistinctSet<T>& set, const T& value, std::size_t free) {
+  const bool full = set.size() >= kMaxDistinctAddresses || addresses_held_ >= options_.max_addresses;
+  if (full && set.size() >= free) {
+    stats_.addresses_not_held += set.contains(value) ? 0 : 1;
     return;
   }
-  if (set.add(ip)) ++addresses_held_;
+  if (set.add(value)) ++addresses_held_;
+}
+
+/// Most keys only ever see one process: they hold no set.
+void FlowAggregator::add_process(std::uint32_t position, std::uint32_t process_id) {
+  std::uint32_t& newest = store_.tcp(position).process_id;
+  if (newest == process_id || process_id == 0) return;
+  if (newest != 0) {
+    DistinctSet<std::uint32_t>& ids = details_of(store_.identity(position)).process_ids;
+    // That there are two must be known.
+    add_bounded(ids, newest, 2);
+    add_bounded(ids, process_id, 2);
+  }
+  newest = process_id;
 }
 
 // Flushing.
@@ -325,14 +376,17 @@ void FlowAggregator::flush(std::int64_t window_start_s, std::int64_t window_end_
   record_ = {};
   record_.start_time = window_start_s;
   record_.end_time = window_end_s;
+  groups_.build(store_, options_.process_limit);
   for (std::uint32_t position = 0; position < store_.size(); ++position) {
+    if (groups_.is_follower(position)) continue;
     fill_record(position);
     sink(record_);
-    reset_entry(position);
+    ++stats_.records;
   }
-  stats_.records += store_.size();
+  for (std::uint32_t position = 0; position < store_.size(); ++position) reset_entry(position);
   release_removed();
   store_.compact();
+  if (processes_.size() > kMaxIdleNames) sweep_processes();
   ++window_;
   denies_.clear();
   endpoint_names_.clear();
@@ -342,9 +396,45 @@ void FlowAggregator::flush(std::int64_t window_start_s, std::int64_t window_end_
   if (labels_.size() > kMaxIdleLabelSets) sweep_labels();
 }
 
+void FlowAggregator::merge_followers(std::uint32_t position) {
+  const DetailLimits limits{options_.nat_ports_limit, options_.domains_limit, options_.original_ips_limit};
+  merged_.clear();
+  for (std::uint32_t at = position; at != FlowStore::kNone; at = groups_.next(at)) {
+    const FlowEntry& entry = store_.entry(at);
+    if (options_.include_labels) {
+      FlowEntry& sum = merged_.entry;
+      const bool first = at == position;
+      sum.source_labels = first ? entry.source_labels : labels_.intersect(sum.source_labels, entry.source_labels);
+      sum.dest_labels = first ? entry.dest_labels : labels_.intersect(sum.dest_labels, entry.dest_labels);
+    }
+    merged_.add(entry, store_.identity(at), store_.tcp(at), limits, kMaxDistinctAddresses);
+  }
+}
+
 void FlowAggregator::fill_record(std::uint32_t position) {
+  if (groups_.is_leader(position)) {
+    merge_followers(position);
+    fill_ends(merged_.entry, merged_.identity);
+    fill_counters(merged_.entry, merged_.tcp);
+    fill_details(merged_.details);
+    const std::span<const std::uint32_t> ids = merged_.details.process_ids.values();
+    fill_process("*", merged_.names, ids.empty() ? 0 : ids.front(), ids.size());
+    return;
+  }
   const FlowEntry& entry = store_.entry(position);
   const FlowIdentity& identity = store_.identity(position);
+  const TcpTotals& tcp = store_.tcp(position);
+  static const FlowDetails kNoDetails;
+  const FlowDetails& details = identity.details != nullptr ? *identity.details : kNoDetails;
+  fill_ends(entry, identity);
+  fill_counters(entry, tcp);
+  fill_details(details);
+  const ProcessNames::Id process = entry.key.process();
+  fill_process(processes_.text(process), process != ProcessNames::kNone ? 1 : 0, tcp.process_id,
+               std::max<std::size_t>(details.process_ids.size(), tcp.process_id != 0 ? 1 : 0));
+}
+
+void FlowAggregator::fill_ends(const FlowEntry& entry, const FlowIdentity& identity) {
   const Level level = entry.key.level();
   set_source(record_, *identity.source, level);
   set_dest(record_, *identity.dest, level);
@@ -359,6 +449,9 @@ void FlowAggregator::fill_record(std::uint32_t position) {
   record_.source_labels = entry.source_labels;
   record_.dest_labels = entry.dest_labels;
   record_.policies = {entry.key.trace, options_.include_policies ? entry.pending : nullptr};
+}
+
+void FlowAggregator::fill_counters(const FlowEntry& entry, const TcpTotals& tcp) {
   record_.num_flows = entry.flows;
   record_.num_flows_started = entry.started;
   record_.num_flows_completed = entry.completed;
@@ -369,9 +462,15 @@ void FlowAggregator::fill_record(std::uint32_t position) {
   record_.packets_out = entry.packets_out;
   record_.bytes_in = entry.bytes_in;
   record_.bytes_out = entry.bytes_out;
-  fill_tcp(record_, store_.tcp(position));
-  static const FlowDetails kNoDetails;
-  fill_details(identity.details != nullptr ? *identity.details : kNoDetails);
+  fill_tcp(record_, tcp);
+}
+
+void FlowAggregator::fill_process(std::string_view name, std::uint64_t names, std::uint32_t process_id,
+                                  std::uint64_t process_ids) {
+  record_.process_name = name;
+  record_.num_process_names = names;
+  record_.process_id = process_ids == 0 ? "-" : process_ids == 1 ? number_text(process_id, process_id_) : "*";
+  record_.num_process_ids = process_ids;
 }
 
 void FlowAggregator::fill_details(const FlowDetails& details) {
@@ -397,7 +496,10 @@ void FlowAggregator::reset_entry(std::uint32_t position) {
   entry.started = entry.completed = 0;
   entry.outcomes = {};
   entry.packets_in = entry.packets_out = entry.bytes_in = entry.bytes_out = 0;
-  store_.tcp(position) = {};
+  TcpTotals& tcp = store_.tcp(position);
+  const std::uint32_t process_id = tcp.process_id;
+  tcp = {};
+  tcp.process_id = process_id;  // shown as long as nothing newer comes, as labels are
   const std::unique_ptr<FlowDetails>& details = store_.identity(position).details;
   if (details == nullptr) return;
   details->original_sources.clear();
@@ -408,15 +510,21 @@ void FlowAggregator::release_removed() {
   for (std::uint32_t position = 0; position < store_.size(); ++position) {
     const FlowEntry& entry = store_.entry(position);
     if (entry.open != 0) continue;
-    const KeyScalars scalars = KeyScalars::unpack(entry.key.scalars);
-    const int wanted = scalars.denied_store ? options_.level_denied : options_.level_allowed;
-    if (static_cast<int>(scalars.level) != wanted) --widened_entries_;
+    if (is_wide(entry.key)) --widened_entries_;
     std::unique_ptr<FlowDetails>& details = store_.identity(position).details;
     if (details == nullptr) continue;
-    addresses_held_ -= details->addresses();
+    addresses_held_ -= details->held();
     details->clear();
     free_details_.push_back(std::move(details));
   }
+}
+
+void FlowAggregator::sweep_processes() {
+  std::vector<bool> used(processes_.end());
+  for (std::uint32_t position = 0; position < store_.size(); ++position) {
+    used[store_.entry(position).key.process()] = true;
+  }
+  processes_.sweep(used);
 }
 
 void FlowAggregator::sweep_labels() {

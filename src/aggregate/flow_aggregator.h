@@ -12,6 +12,8 @@
 #include "aggregate/flow_store.h"
 #include "aggregate/label_intersection.h"
 #include "aggregate/pointer_memo.h"
+#include "aggregate/process_groups.h"
+#include "aggregate/process_names.h"
 #include "base/result.h"
 #include "filter/filter.h"
 #include "model/flow_record.h"
@@ -28,15 +30,21 @@ struct AggregateOptions {
   bool include_policies = true;
   /// Off: the service fields are absent, and services split no records.
   bool include_services = true;
+  /// Off: the process fields are absent, and processes split no records.
+  bool include_processes = true;
   /// Most values listed in a record; 0 to 65,536.
   std::uint32_t external_ips_limit = 50;
   std::uint32_t original_ips_limit = 50;
   std::uint32_t nat_ports_limit = 3;
   std::uint32_t domains_limit = 5;
+  /// Process names of one key that have records of their own, at most 65,536; those that come later in a window have
+  /// one together, named `*`.
+  std::uint32_t process_limit = 2;
   /// Keys held at once, about 300 B each. At three quarters of it new keys are widened level by level, and at the whole
   /// of it a flow that fits no key is dropped (counted). At least 16.
   std::uint32_t max_keys = 1'000'000;
-  /// External addresses held at once over all keys, about 32 B each; past it their true numbers are lower bounds.
+  /// External addresses and process ids (of keys with several) held at once over all keys, about 32 B each; past it
+  /// their true numbers are lower bounds.
   std::uint32_t max_addresses = 1'000'000;
   /// A report that matches any is left out. A rule sees the level-0 record of that one report: rules on counters may
   /// match some reports of a connection and not others, so name endpoints, ports, labels, policies.
@@ -51,11 +59,11 @@ struct AggregateStats {
   std::uint64_t reports = 0;
   /// Reports left out by Options::exclude.
   std::uint64_t excluded = 0;
-  /// Reports counted under a wider key than their level's, for want of room.
+  /// Reports counted under a wider key than their level's, or under no name of their process, for want of room.
   std::uint64_t widened = 0;
   /// Reports lost because not even a key of level 3 had room.
   std::uint64_t dropped = 0;
-  /// External addresses not told apart because of max_addresses or the limit of one record.
+  /// External addresses and process ids not told apart because of max_addresses or the limit of one record.
   std::uint64_t addresses_not_held = 0;
   std::uint64_t records = 0;
 };
@@ -69,6 +77,8 @@ using RecordSink = std::function<void(const model::FlowRecord&)>;
 /// its detail. A flow's routing and key must not change between its `starts` and its `ends`: the sender ends and starts
 /// it anew when they do.
 ///
+/// A key has the process's name at all levels, where one is known.
+///
 /// In:      ReportedFlow in any order; a report of a flow that nobody started counts it as open, not as started.
 /// Out:     flush(): one record per key with traffic or open flows, in order of the keys' first appearance. An open
 /// flow
@@ -79,7 +89,8 @@ using RecordSink = std::function<void(const model::FlowRecord&)>;
 /// Threads: one, not synchronised.
 class FlowAggregator {
  public:
-  /// At most this many distinct external addresses are told apart in one record; then their number stands still.
+  /// At most this many distinct external addresses, and process ids, are told apart in one record; then their number
+  /// stands still.
   static constexpr std::size_t kMaxDistinctAddresses = 65'536;
 
   static Result<std::unique_ptr<FlowAggregator>> create(AggregateOptions options);
@@ -113,31 +124,44 @@ class FlowAggregator {
   bool is_denied(const model::ReportedFlow& flow);
   std::uint64_t endpoint_word(const model::Endpoint& endpoint, Level level);
   std::uint64_t service_word(const model::ServiceRef* service, Level level);
-  void make_key(const model::ReportedFlow& flow, Level level, bool denied, Keyed& keyed);
+  void make_key(const model::ReportedFlow& flow, Level level, bool denied, ProcessNames::Id process, Keyed& keyed);
+  ProcessNames::Id process_of(const model::ReportedFlow& flow);
+  /// It holds what has no key of its own for want of room.
+  bool is_wide(const FlowKey& key) const;
   std::uint32_t find_or_admit(Keyed& keyed);
   std::uint32_t insert(const Keyed& keyed);
-  /// Most keys that may be held for a new key of `level`, wished for at `wanted`.
-  std::size_t room(Level level, Level wanted) const;
+  /// Most keys that may be held for a new key like `key`, wished for at `wanted`.
+  std::size_t room(const FlowKey& key, Level wanted) const;
 
   void apply(std::uint32_t position, const model::ReportedFlow& flow);
   void begin_window(FlowEntry& entry, std::uint32_t position, const model::ReportedFlow& flow);
   void update_details(std::uint32_t position, const model::ReportedFlow& flow);
-  void add_external(AddressSet& set, const IpAddress& ip);
+  FlowDetails& details_of(FlowIdentity& identity);
+  template <typename T>
+  void add_bounded(DistinctSet<T>& set, const T& value, std::size_t free);
+  void add_process(std::uint32_t position, std::uint32_t process_id);
+  void merge_followers(std::uint32_t position);
   void fill_record(std::uint32_t position);
+  void fill_counters(const FlowEntry& entry, const TcpTotals& tcp);
+  void fill_ends(const FlowEntry& entry, const FlowIdentity& identity);
   void fill_details(const FlowDetails& details);
+  void fill_process(std::string_view name, std::uint64_t names, std::uint32_t process_id, std::uint64_t process_ids);
   void reset_entry(std::uint32_t position);
   void release_removed();
   void sweep_labels();
+  void sweep_processes();
 
   AggregateOptions options_;
   AggregateStats stats_;
   FlowStore store_;
   std::uint32_t window_ = 1;
-  /// Entries whose level is wider than their store's: while there are any, new keys are looked for among them first.
+  /// Entries of wide keys: while there are any, new keys are looked for among them first.
   std::size_t widened_entries_ = 0;
   std::size_t addresses_held_ = 0;
 
   LabelIntersections labels_;
+  ProcessNames processes_;
+  ProcessGroups groups_;
   PointerMemo<model::PolicyTrace> denies_;
   PointerMemo<model::Endpoint, 4096> endpoint_names_;
   PointerMemo<model::ServiceRef> services_, service_names_;
@@ -148,6 +172,8 @@ class FlowAggregator {
   model::FlowRecord record_;
   std::vector<std::string_view> domains_;
   std::vector<std::uint16_t> ports_;
+  std::array<char, 10> process_id_;
+  MergedFlow merged_;
 };
 
 }  // namespace weir::aggregate

@@ -27,12 +27,13 @@ constexpr std::size_t kKeys = 60'000, kSequence = 1 << 20, kFeed = 256;
 /// Makes batches of reports over kKeys keys; the memory of a batch is reused, as a sender's would be.
 class Feed {
  public:
-  explicit Feed(bool zipf) {
+  explicit Feed(bool zipf, bool processes = false) : processes_(processes) {
     for (int i = 0; i < 245; ++i) {
       const std::string n = std::to_string(i);
       clients_.push_back(world_.pod("shop", "client-" + n + "-abcde", "client-" + n + "-*", {"app=client", "n=" + n}));
       servers_.push_back(world_.pod("shop", "server-" + n + "-abcde", "server-" + n + "-*", {"app=server", "n=" + n}));
     }
+    for (char c = 'a'; c < 'a' + 16; ++c) names_.push_back({c, 'y', 't', 'h', 'o', 'n', '3'});
     trace_ = world_.trace({"0|default|shop/default.allow|allow|0"});
     std::mt19937 random(3);
     if (zipf) {
@@ -62,6 +63,10 @@ class Feed {
       flow.tuple.source_port = static_cast<std::uint16_t>(at_);
       flow.packets_in = key & 15;
       flow.bytes_in = key;
+      if (processes_) {
+        flow.process_id = 1 + key % 245;
+        flow.process_name = names_[key % 16];
+      }
     }
     return batch_;
   }
@@ -73,6 +78,8 @@ class Feed {
   std::vector<std::uint32_t> sequence_;
   std::vector<ReportedFlow> batch_;
   std::size_t at_ = 0;
+  bool processes_ = false;
+  std::vector<model::ProcessName> names_;
 };
 
 /// What one would write first: the same key and counters in a std::unordered_map.
@@ -152,6 +159,13 @@ void BM_Aggregator(benchmark::State& state) {
   run(state, feed, [&](std::span<const ReportedFlow> flows) { aggregator->add(flows); });
 }
 
+/// The same keys, each with a process.
+void BM_AggregatorProcesses(benchmark::State& state) {
+  Feed feed(state.range(0) != 0, true);
+  auto aggregator = FlowAggregator::create({}).value();
+  run(state, feed, [&](std::span<const ReportedFlow> flows) { aggregator->add(flows); });
+}
+
 void BM_AggregatorOneByOne(benchmark::State& state) {
   Feed feed(state.range(0) != 0);
   auto aggregator = FlowAggregator::create({}).value();
@@ -182,6 +196,7 @@ void BM_Window(benchmark::State& state) {
 BENCHMARK(BM_Feed)->ArgName("zipf")->Arg(0)->Arg(1);
 BENCHMARK(BM_UnorderedMap)->ArgName("zipf")->Arg(0)->Arg(1);
 BENCHMARK(BM_Aggregator)->ArgName("zipf")->Arg(0)->Arg(1);
+BENCHMARK(BM_AggregatorProcesses)->ArgName("zipf")->Arg(0)->Arg(1);
 BENCHMARK(BM_AggregatorOneByOne)->ArgName("zipf")->Arg(0)->Arg(1);
 BENCHMARK(BM_Window)->ArgName("zipf")->Arg(0)->Arg(1);
 

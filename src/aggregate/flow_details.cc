@@ -2,42 +2,6 @@
 
 namespace weir::aggregate {
 
-std::size_t AddressSet::slot_of(const IpAddress& ip) const {
-  const std::size_t mask = index_.size() - 1;
-  std::size_t slot = hash_value(ip) & mask;
-  while (index_[slot] != 0 && values_[index_[slot] - 1] != ip) slot = (slot + 1) & mask;
-  return slot;
-}
-
-bool AddressSet::contains(const IpAddress& ip) const {
-  if (index_.empty()) return std::find(values_.begin(), values_.end(), ip) != values_.end();
-  return index_[slot_of(ip)] != 0;
-}
-
-bool AddressSet::add(const IpAddress& ip) {
-  if (contains(ip)) return false;
-  values_.push_back(ip);
-  if (values_.size() <= kScanned) return true;
-  if (index_.size() < 2 * values_.size()) {
-    rebuild_index();
-  } else {
-    index_[slot_of(ip)] = static_cast<std::uint32_t>(values_.size());
-  }
-  return true;
-}
-
-void AddressSet::rebuild_index() {
-  std::size_t slots = 4 * kScanned;
-  while (slots < 4 * values_.size()) slots *= 2;
-  index_.assign(slots, 0);
-  for (std::size_t i = 0; i < values_.size(); ++i) index_[slot_of(values_[i])] = static_cast<std::uint32_t>(i + 1);
-}
-
-void AddressSet::clear() {
-  values_.clear();
-  index_.clear();
-}
-
 void NatPorts::add(std::uint16_t port, bool ended, std::size_t limit) {
   for (Port& known : ports_) {
     if (known.number != port) continue;
@@ -75,6 +39,27 @@ void FlowDetails::add_original_source(const IpAddress& ip, std::size_t limit) {
   if (original_sources.size() < limit) original_sources.push_back(ip);
 }
 
+namespace {
+
+template <typename T>
+void add_all(DistinctSet<T>& into, const DistinctSet<T>& other, std::size_t most) {
+  for (const T& value : other.values()) {
+    if (into.size() < most) into.add(value);
+  }
+}
+
+}  // namespace
+
+void FlowDetails::merge(const FlowDetails& other, const DetailLimits& limits, std::size_t most) {
+  add_all(source_external, other.source_external, most);
+  add_all(dest_external, other.dest_external, most);
+  add_all(process_ids, other.process_ids, most);
+  nat_ports.merge(other.nat_ports, limits.nat_ports);
+  for (const std::string& name : other.domains) add_domain(name, limits.domains);
+  for (const IpAddress& ip : other.original_sources) add_original_source(ip, limits.original_sources);
+  original_sources_seen += other.original_sources_seen - other.original_sources.size();
+}
+
 void FlowDetails::clear() {
   source_external.clear();
   dest_external.clear();
@@ -82,6 +67,7 @@ void FlowDetails::clear() {
   domains.clear();
   original_sources.clear();
   original_sources_seen = 0;
+  process_ids.clear();
 }
 
 }  // namespace weir::aggregate

@@ -23,6 +23,9 @@ inline bool has_addresses(Level level) { return level <= Level::kNoSourcePort; }
 
 /// The small key fields of a flow, packed in one word so that they compare and hash as one.
 struct KeyScalars {
+  /// What is left of the word: 15 bits.
+  static constexpr int kProcessShift = 49;
+
   std::uint16_t source_port = 0;
   std::uint16_t dest_port = 0;
   std::uint8_t protocol = 0;
@@ -32,12 +35,14 @@ struct KeyScalars {
   Level level = Level::kTuple;
   /// The flow's traces hold a deny: it belongs to the store of denied flows, whatever its verdict.
   bool denied_store = false;
+  /// ProcessNames::Id.
+  std::uint16_t process = 0;
 
   std::uint64_t pack() const {
     return std::uint64_t{source_port} | std::uint64_t{dest_port} << 16 | std::uint64_t{protocol} << 32 |
            static_cast<std::uint64_t>(reporter) << 40 | static_cast<std::uint64_t>(action) << 42 |
            static_cast<std::uint64_t>(verdict_source) << 44 | static_cast<std::uint64_t>(level) << 46 |
-           std::uint64_t{denied_store} << 48;
+           std::uint64_t{denied_store} << 48 | std::uint64_t{process} << kProcessShift;
   }
   static KeyScalars unpack(std::uint64_t word) {
     KeyScalars scalars;
@@ -49,6 +54,7 @@ struct KeyScalars {
     scalars.verdict_source = static_cast<model::VerdictSource>(word >> 44 & 3);
     scalars.level = static_cast<Level>(word >> 46 & 3);
     scalars.denied_store = (word >> 48 & 1) != 0;
+    scalars.process = static_cast<std::uint16_t>(word >> kProcessShift);
     return scalars;
   }
 };
@@ -66,6 +72,13 @@ struct FlowKey {
   std::uint64_t scalars = 0;
 
   Level level() const { return static_cast<Level>(scalars >> 46 & 3); }
+  std::uint16_t process() const { return static_cast<std::uint16_t>(scalars >> KeyScalars::kProcessShift); }
+  /// The same key, whatever the process.
+  FlowKey without_process() const {
+    FlowKey key = *this;
+    key.scalars &= (std::uint64_t{1} << KeyScalars::kProcessShift) - 1;
+    return key;
+  }
   friend bool operator==(const FlowKey& a, const FlowKey& b) {
     return ((a.source ^ b.source) | (a.dest ^ b.dest) | (a.service ^ b.service) | (a.scalars ^ b.scalars)) == 0 &&
            a.trace == b.trace;

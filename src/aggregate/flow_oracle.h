@@ -21,12 +21,14 @@ struct OracleRecord {
   std::uint64_t packets_in = 0, packets_out = 0, bytes_in = 0, bytes_out = 0;
   std::set<std::string> source_labels, dest_labels;
   std::set<std::string> external;
+  std::string process_id;
+  std::uint64_t process_names = 0, process_ids = 0;
   std::uint64_t rtt_mean = 0;
   const model::PolicyTrace* pending = nullptr;
 
   auto tie() const {
     return std::tie(key, flows, started, completed, refused, packets_in, packets_out, bytes_in, bytes_out,
-                    source_labels, dest_labels, external, rtt_mean, pending);
+                    source_labels, dest_labels, external, process_id, process_names, process_ids, rtt_mean, pending);
   }
   friend bool operator==(const OracleRecord& a, const OracleRecord& b) { return a.tie() == b.tie(); }
 };
@@ -36,12 +38,18 @@ class FlowOracle {
   explicit FlowOracle(AggregateOptions options) : options_(std::move(options)) {}
 
   void add(const model::ReportedFlow& flow) {
-    const std::string text = key_of(flow);
+    std::string base = key_of(flow);
+    base.pop_back();  // of the process's name, which is empty
+    const std::string name = has_process(flow) ? std::string(model::text_of(flow.process_name)) : "";
+    const std::string text = base + (name.empty() ? "-" : name) + " ";
     // Two stores: flows with and without a deny never merge, even at one level.
-    const std::string key = (is_denied(flow) ? "deny " : "allow ") + text;
-    const auto [it, fresh] = entries_.try_emplace(key);
-    if (fresh) order_.push_back(key);
+    const std::string store = is_denied(flow) ? "deny " : "allow ";
+    const auto [it, fresh] = entries_.try_emplace(store + text);
+    if (fresh) order_.push_back(store + text);
     Entry& e = it->second;
+    e.base = base;
+    e.group = store + base;
+    e.name = name;
     OracleRecord& r = e.record;
     r.key = text;
     const std::set<std::string> source = label_set(flow.source), dest = label_set(flow.dest);
@@ -49,11 +57,14 @@ class FlowOracle {
       r.source_labels = source;
       r.dest_labels = dest;
       r.external.clear();
+      e.processes.clear();
     } else {
       intersect(r.source_labels, source);
       intersect(r.dest_labels, dest);
     }
     e.touched = true;
+    e.window = window_;
+    if (has_process(flow)) e.processes.insert(flow.process_id);
     r.pending = flow.pending;
     if (flow.starts || (e.open == 0 && !flow.trailing)) {
       ++e.open;
@@ -77,13 +88,11 @@ class FlowOracle {
   }
 
   std::vector<OracleRecord> flush() {
-    std::vector<OracleRecord> records;
+    std::vector<OracleRecord> records = merged_records();
+    ++window_;
     std::vector<std::string> kept;
     for (const std::string& key : order_) {
       Entry& e = entries_[key];
-      for (const std::uint64_t rtt : e.rtts) e.record.rtt_mean += rtt;
-      if (!e.rtts.empty()) e.record.rtt_mean /= e.rtts.size();
-      records.push_back(e.record);
       if (e.open == 0) {
         entries_.erase(key);
         continue;
@@ -96,7 +105,9 @@ class FlowOracle {
       next.dest_labels = e.record.dest_labels;
       next.external = e.record.external;
       next.pending = e.record.pending;
-      e = {next, e.open, false, {}};
+      e.record = next;
+      e.touched = false;
+      e.rtts.clear();
     }
     order_ = kept;
     return records;
@@ -128,7 +139,8 @@ class FlowOracle {
                                     std::string(r.dest_service_port_name),
                                     std::to_string(r.dest_service_port_num),
                                     std::to_string(r.aggregation_level),
-                                    trace_text(r.policies.enforced)}) {
+                                    trace_text(r.policies.enforced),
+                                    std::string(r.process_name)}) {
       key.append(part).push_back(' ');
     }
     return key;
@@ -140,7 +152,72 @@ class FlowOracle {
     std::uint64_t open = 0;
     bool touched = false;
     std::vector<std::uint64_t> rtts;
+    /// The key without the name, and the name, "" if there is none; ids; when it was last reported.
+    std::string base, name;
+    /// With its store.
+    std::string group;
+    std::set<std::uint32_t> processes;
+    std::uint64_t window = 0;
   };
+
+  bool has_process(const model::ReportedFlow& flow) const { return options_.include_processes && flow.process_id != 0; }
+
+  /// Of each key the names that came first are told, and the rest are one record, where the first of them stands.
+  std::vector<OracleRecord> merged_records() {
+    std::vector<std::vector<Entry*>> groups;
+    std::map<std::string, std::uint32_t> told;
+    std::map<std::string, std::size_t> rest;
+    for (const std::string& key : order_) {
+      Entry& e = entries_[key];
+      const bool alone = e.name.empty() || told[e.group]++ < options_.process_limit;
+      if (alone || !rest.contains(e.group)) {
+        if (!alone) rest[e.group] = groups.size();
+        groups.push_back({&e});
+      } else {
+        groups[rest[e.group]].push_back(&e);
+      }
+    }
+    std::vector<OracleRecord> records;
+    for (const std::vector<Entry*>& group : groups) {
+      const Entry& first = *group.front();
+      const bool one_of_rest = rest.contains(first.group) && &first == groups[rest[first.group]].front();
+      records.push_back(merge(group, one_of_rest));
+    }
+    return records;
+  }
+
+  static OracleRecord merge(const std::vector<Entry*>& group, bool nameless) {
+    OracleRecord sum = group.front()->record;
+    if (nameless) sum.key = group.front()->base + "* ";
+    std::vector<std::uint64_t> rtts;
+    std::set<std::uint32_t> processes;
+    std::uint64_t window = 0;
+    for (const Entry* e : group) {
+      const OracleRecord& r = e->record;
+      rtts.insert(rtts.end(), e->rtts.begin(), e->rtts.end());
+      processes.insert(e->processes.begin(), e->processes.end());
+      if (e->window >= window) sum.pending = r.pending;
+      window = std::max(window, e->window);
+      if (e == group.front()) continue;
+      sum.flows += r.flows;
+      sum.started += r.started;
+      sum.completed += r.completed;
+      sum.refused += r.refused;
+      sum.packets_in += r.packets_in;
+      sum.packets_out += r.packets_out;
+      sum.bytes_in += r.bytes_in;
+      sum.bytes_out += r.bytes_out;
+      intersect(sum.source_labels, r.source_labels);
+      intersect(sum.dest_labels, r.dest_labels);
+      sum.external.insert(r.external.begin(), r.external.end());
+    }
+    for (const std::uint64_t rtt : rtts) sum.rtt_mean += rtt;
+    if (!rtts.empty()) sum.rtt_mean /= rtts.size();
+    sum.process_names = group.front()->name.empty() ? 0 : group.size();
+    sum.process_ids = processes.size();
+    sum.process_id = processes.empty() ? "-" : processes.size() == 1 ? std::to_string(*processes.begin()) : "*";
+    return sum;
+  }
 
   static std::string trace_text(const model::PolicyTrace* trace) {
     std::string text;
@@ -180,6 +257,7 @@ class FlowOracle {
     r.reporter = to_string(f.reporter);
     r.verdict_source = to_string(f.verdict_source);
     r.policies.enforced = f.enforced;
+    r.process_name = "";
     if (level <= 0) r.source_port = f.tuple.source_port;
     if (level <= 1) {
       r.source_ip = f.tuple.source;
@@ -202,6 +280,7 @@ class FlowOracle {
   AggregateOptions options_;
   std::map<std::string, Entry> entries_;
   std::vector<std::string> order_;
+  std::uint64_t window_ = 0;
 };
 
 }  // namespace weir::aggregate

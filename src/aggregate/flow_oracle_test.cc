@@ -72,6 +72,11 @@ class RandomFlows {
     if (pick(3) != 0) flow.pending = traces_[pick(traces_.size())];
     if (pick(3) == 0) flow.service = &services_[pick(services_.size())];
     flow.action = pick(5) == 0 ? model::Action::kDeny : model::Action::kAllow;
+    if (pick(3) != 0) {
+      const std::size_t name = pick(4);
+      flow.process_name[0] = static_cast<char>('a' + name);
+      flow.process_id = static_cast<std::uint32_t>(100 * (name + 1) + pick(3));
+    }
     traffic(flow);
     return flow;
   }
@@ -112,6 +117,9 @@ OracleRecord simplify(const model::FlowRecord& r) {
   record.dest_labels = {r.dest_labels->pairs.begin(), r.dest_labels->pairs.end()};
   for (const IpAddress& address : r.source_external_ips) record.external.insert("src " + address.to_string());
   for (const IpAddress& address : r.dest_external_ips) record.external.insert("dst " + address.to_string());
+  record.process_id = r.process_id;
+  record.process_names = r.num_process_names;
+  record.process_ids = r.num_process_ids;
   record.rtt_mean = r.tcp_mean_smooth_rtt;
   record.pending = r.policies.pending;
   return record;
@@ -123,13 +131,16 @@ struct Sums {
 };
 
 TEST(AggregateOracle, AgreesWindowByWindowAtAllLevelsAndSumsAreTheSame) {
-  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+  std::size_t nameless = 0;
+  for (std::uint64_t seed = 0; seed <= 3; ++seed) {
     std::optional<Sums> first_sums;
     for (int level = 0; level <= 3; ++level) {
       SCOPED_TRACE("seed " + std::to_string(seed) + " level " + std::to_string(level));
       AggregateOptions options;
       options.level_allowed = level;
       options.level_denied = level == 2 ? 1 : level;
+      options.process_limit = static_cast<std::uint32_t>(seed);
+      options.include_processes = level != 2 || seed != 1;
       auto aggregator = FlowAggregator::create(options).value();
       FlowOracle oracle(options);
       RandomFlows random(seed);
@@ -141,6 +152,7 @@ TEST(AggregateOracle, AgreesWindowByWindowAtAllLevelsAndSumsAreTheSame) {
         aggregator->add(flows);
         std::vector<OracleRecord> records;
         aggregator->flush(0, 300, [&](const model::FlowRecord& r) {
+          nameless += r.process_name == "*" && r.num_process_names > 1 ? 1 : 0;
           records.push_back(simplify(r));
           sums.packets += r.packets_in + r.packets_out;
           sums.bytes += r.bytes_in + r.bytes_out;
@@ -158,6 +170,7 @@ TEST(AggregateOracle, AgreesWindowByWindowAtAllLevelsAndSumsAreTheSame) {
       first_sums = sums;
     }
   }
+  EXPECT_GT(nameless, 100u);
 }
 
 }  // namespace

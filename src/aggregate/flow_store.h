@@ -56,6 +56,8 @@ struct alignas(64) TcpTotals {
   alignas(64) std::uint64_t window_sum = 0;
   std::uint64_t lost = 0, timeouts = 0;
   std::uint32_t window_samples = 0, window_min = 0;
+  /// Not of TCP, but from sockets too: the newest process id of the window; those before it are in FlowDetails.
+  std::uint32_t process_id = 0;
 };
 static_assert(sizeof(TcpTotals) == 128 && offsetof(TcpTotals, window_sum) == 64);
 
@@ -101,6 +103,7 @@ class FlowStore {
   FlowIdentity& identity(std::uint32_t position) { return identities_[position]; }
   const FlowIdentity& identity(std::uint32_t position) const { return identities_[position]; }
   TcpTotals& tcp(std::uint32_t position) { return tcp_[position]; }
+  const TcpTotals& tcp(std::uint32_t position) const { return tcp_[position]; }
 
   /// Removes the entries without an open flow; the others keep their order.
   void compact();

@@ -1,5 +1,6 @@
 #include "aggregate/record_fields.h"
 
+#include <charconv>
 #include <string_view>
 
 namespace weir::aggregate {
@@ -65,6 +66,18 @@ void set_scalars(model::FlowRecord& record, const KeyScalars& scalars) {
   record.dest_port.reset();
   if (scalars.level == Level::kTuple) record.source_port = scalars.source_port;
   if (scalars.level != Level::kNoDestPort) record.dest_port = scalars.dest_port;
+}
+
+std::string_view number_text(std::uint32_t number, std::array<char, 10>& text) {
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), number);
+  return {text.data(), static_cast<std::size_t>(end - text.data())};
+}
+
+void set_process(model::FlowRecord& record, const model::ReportedFlow& flow, std::array<char, 10>& text) {
+  if (flow.process_id == 0) return;
+  record.process_name = model::text_of(flow.process_name);
+  record.process_id = number_text(flow.process_id, text);
+  record.num_process_names = record.num_process_ids = 1;
 }
 
 model::FlowRecord single_flow_record(const model::ReportedFlow& flow) {

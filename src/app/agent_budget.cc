@@ -19,9 +19,9 @@ void bound_by_memory(config::Settings& settings) {
 
 bool CpuBudget::on_window(double cpu_s, double wall_s, std::int64_t limit_percent) {
   if (wall_s <= 0) return false;
-  const double percent = 100 * cpu_s / wall_s;
+  const double percent = limit_percent == 0 ? 0 : 100 * cpu_s / wall_s;  // no limit: always calm
   const auto limit = static_cast<double>(limit_percent);
-  calm_windows_ = percent < limit / 2 ? calm_windows_ + 1 : 0;
+  calm_windows_ = percent <= limit / 2 ? calm_windows_ + 1 : 0;
   if (percent > limit && step_ < kMaxStep) {
     ++step_;
     return true;

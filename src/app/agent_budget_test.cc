@@ -20,6 +20,16 @@ TEST(CpuBudget, WidensStepByStepAboveTheLimitAndComesBackWhenCalm) {
   EXPECT_EQ(budget.step(), 1);
 }
 
+TEST(CpuBudget, ALimitOfZeroIsNone) {
+  CpuBudget budget;
+  EXPECT_FALSE(budget.on_window(10, 10, 0));
+  EXPECT_EQ(budget.step(), 0);
+  EXPECT_TRUE(budget.on_window(6, 10, 50));
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(budget.on_window(10, 10, 0));
+  EXPECT_TRUE(budget.on_window(10, 10, 0)) << "taken away while running";
+  EXPECT_EQ(budget.step(), 0);
+}
+
 TEST(CpuBudget, StepsWidenAggregationUpToTheWidest) {
   CpuBudget budget;
   config::Settings settings;

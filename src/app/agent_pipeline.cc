@@ -1,5 +1,6 @@
 #include "app/agent_pipeline.h"
 
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -62,10 +63,14 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   TRY(config::validate_for_agent(settings));
   TRY_ASSIGN(p.logs_, AgentLogs::open(settings, p.options_.note));
   TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
-  TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
-                                           std::chrono::nanoseconds(kInitialDelayNs)));
-  TRY(p.cluster_->start(*p.node_, kClusterPatience));
   TRY(p.open_sources(counted.value_or(0) * kSecond));
+  NodeOptions node_options;
+  node_options.initial_delay = std::chrono::nanoseconds(kInitialDelayNs);
+  node_options.http_heads_only = p.feed_->http_heads_only();
+  node_options.http_by_tuple = p.payloads_ != nullptr;
+  TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
+                                           node_options));
+  TRY(p.cluster_->start(*p.node_, kClusterPatience));
   p.open_endpoint();
   return pipeline;
 }
@@ -79,6 +84,7 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   const config::Settings& settings = options_.settings;
   TRY_ASSIGN(AgentSources sources, open_agent_sources(settings, counted_until_ns, options_.note));
   feed_ = std::move(sources.feed);
+  payloads_ = std::move(sources.payloads);
   hits_ = std::move(sources.hits);
   nat_ = std::move(sources.nat);
   choices_ = std::move(sources.choices);
@@ -87,6 +93,7 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   TRY_ASSIGN(interfaces_, capture::InterfaceWatch::create(watch_options));
   TRY(watch(interfaces_->fd()));
   TRY(watch(feed_->fd()));
+  if (payloads_ != nullptr) TRY(watch(payloads_->fd()));
   if (hits_ != nullptr) TRY(watch(hits_->fd()));
   if (nat_ != nullptr) TRY(watch(nat_->fd()));
   return {};
@@ -135,6 +142,8 @@ Status AgentPipeline::run() {
   window_end_ns_ = window_start_ns_ - window_start_ns_ % interval_ns_ + interval_ns_;
   next_drain_ns_ = steady_ns() + drain_ns_;
   poll_interfaces();
+  // Reading the cluster's objects and loading programs took more than they are.
+  ::malloc_trim(0);
   note("watching " + std::to_string(watched_) + " interfaces");
   drain(window_start_ns_);
   publish_state(true);
@@ -143,6 +152,7 @@ Status AgentPipeline::run() {
     poll_interfaces();
     const bool busy = read_sources();
     const std::int64_t now = wall_ns();
+    if (steady_ns() >= next_cluster_ns_) follow_cluster(now);
     if (steady_ns() >= next_drain_ns_) {
       drain(now);
       publish_state(true);
@@ -162,7 +172,7 @@ Status AgentPipeline::run() {
 }
 
 void AgentPipeline::wait() {
-  const std::int64_t until_drain = next_drain_ns_ - steady_ns();
+  const std::int64_t until_drain = std::min(next_drain_ns_, next_cluster_ns_) - steady_ns();
   const std::int64_t until_window = window_end_ns_ - wall_ns();
   const std::int64_t wait_ns = std::clamp<std::int64_t>(std::min(until_drain, until_window), 0, kSecond);
   std::array<epoll_event, 8> events{};
@@ -179,14 +189,18 @@ void AgentPipeline::poll_interfaces() {
     note("interfaces: " + changes.error().message);
     return;
   }
-  for (const capture::PodInterface& gone : changes.value().removed) {
-    feed_->remove_interface(gone);
-    watched_ -= watched_ > 0;
+  watched_ -= std::min(watched_, changes.value().removed.size());
+  for (ConnectionFeed* feed : {feed_.get(), payloads_.get()}) {
+    if (feed == nullptr) continue;
+    for (const capture::PodInterface& gone : changes.value().removed) feed->remove_interface(gone);
+    for (const capture::PodInterface& added : changes.value().added) {
+      const Status status = feed->add_interface(added);
+      watched_ += feed == feed_.get() && status.ok() ? 1 : 0;
+      // One that is gone again already is no loss.
+      if (status.ok() || status.error().code == ErrorCode::kNotFound) continue;
+      note(added.name + ": its traffic is not seen: " + status.error().message);
+    }
   }
-  for (const capture::PodInterface& added : changes.value().added) {
-    const Status status = feed_->add_interface(added);
-    if (!status.ok()) note(added.name + ": its traffic is not seen: " + status.error().message);
-    watched_ += status.ok();
   }
 }
 
@@ -196,20 +210,23 @@ bool AgentPipeline::read_sources() {
   const std::int64_t now = wall_ns();
   if (hits_ != nullptr) busy |= hits_->read(*node_, *feed_, now);
   if (nat_ != nullptr) busy |= nat_->read(*node_, now);
-  for (int i = 0; i < kReadsInARow && feed_->read(*node_, now); ++i) busy = true;
+  for (ConnectionFeed* feed : {payloads_.get(), feed_.get()}) {
+    for (int i = 0; feed != nullptr && i < kReadsInARow; ++i) {
+      const FeedRead read = feed->read(*node_, now);
+      busy |= read.any;
+      if (!read.more) break;
+    }
+  }
   return busy;
 }
 
 void AgentPipeline::drain(std::int64_t now_ns) {
+  if (payloads_ != nullptr) payloads_->drain(*node_, now_ns);
   feed_->drain(*node_, now_ns);
   if (hits_ != nullptr) hits_->drain(*node_, now_ns);
-  const Status status = cluster_->apply(*node_, now_ns);
-  if (!status.ok()) note(status.error().message);
-  if (hits_ != nullptr && node_->policies_version() != hit_rules_version_) {
-    hit_rules_version_ = node_->policies_version();
-    hits_->set_policies(node_->ledger().network_policies());
-  }
+  follow_cluster(now_ns);
   if (steady_ns() >= next_report_ns_) {
+    if (payloads_ != nullptr) payloads_->report(*node_);
     feed_->report(*node_);
     if (hits_ != nullptr) hits_->report(*node_, false);
     next_report_ns_ = steady_ns() + kReportNs;
@@ -218,8 +235,18 @@ void AgentPipeline::drain(std::int64_t now_ns) {
   logs_->flush(steady_ns());
 }
 
+void AgentPipeline::follow_cluster(std::int64_t now_ns) {
+  next_cluster_ns_ = steady_ns() + cluster_->apply_interval_ns();
+  const Status status = cluster_->apply(*node_, now_ns);
+  if (!status.ok()) note(status.error().message);
+  if (hits_ == nullptr || node_->policies_version() == hit_rules_version_) return;
+  hit_rules_version_ = node_->policies_version();
+  hits_->set_policies(node_->ledger().network_policies());
+}
+
 std::vector<model::SourceCounts> AgentPipeline::source_counts() {
   std::vector<model::SourceCounts> sources{feed_->stats().counts};
+  if (payloads_ != nullptr) sources.push_back(payloads_->stats().counts);
   if (hits_ != nullptr) sources.push_back(hits_->stats());
   if (nat_ != nullptr) sources.push_back(nat_->stats());
   return sources;
@@ -276,6 +303,8 @@ void AgentPipeline::close_window(std::int64_t now_ns) {
   report_.write(totals(), start_s, end_s, logs_->agent_lines());
   logs_->flush(steady_ns());
   adjust(static_cast<double>(now_ns - window_start_ns_) / 1e9);
+  // What the window's records took, and the reading of objects.
+  ::malloc_trim(0);
   window_start_ns_ = end_s * kSecond;
   window_end_ns_ = now_ns - now_ns % interval_ns_ + interval_ns_;
 }

@@ -63,6 +63,8 @@ class AgentPipeline {
   void poll_interfaces();
   bool read_sources();
   void drain(std::int64_t now_ns);
+  /// Takes over what changed in the cluster.
+  void follow_cluster(std::int64_t now_ns);
   void close_window(std::int64_t now_ns);
   /// Between two windows: takes over new settings, and what the CPU budget asks for.
   void adjust(double window_s);
@@ -83,6 +85,8 @@ class AgentPipeline {
   std::unique_ptr<NodePipeline> node_;
   std::unique_ptr<capture::InterfaceWatch> interfaces_;
   std::unique_ptr<ConnectionFeed> feed_;
+  /// Null: the feed has the packets for the DNS and L7 logs itself, or nobody has.
+  std::unique_ptr<ConnectionFeed> payloads_;
   /// Data plane verdicts and address translations; null: not available or not wanted.
   std::unique_ptr<HitFeed> hits_;
   std::unique_ptr<NatFeed> nat_;
@@ -103,7 +107,7 @@ class AgentPipeline {
   std::atomic<bool> reload_wanted_{false};
   std::int64_t interval_ns_ = 0, drain_ns_ = 0;
   std::int64_t window_start_ns_ = 0, window_end_ns_ = 0;
-  std::int64_t next_drain_ns_ = 0, next_report_ns_ = 0;
+  std::int64_t next_drain_ns_ = 0, next_cluster_ns_ = 0, next_report_ns_ = 0;
 };
 
 }  // namespace weir::app

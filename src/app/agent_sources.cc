@@ -21,9 +21,11 @@ Result<std::unique_ptr<ConnectionFeed>> open_feed(const std::string& name, const
   }
   if (name == "ebpf") {
     TRY_ASSIGN(std::unique_ptr<EbpfFeed> feed, EbpfFeed::create(settings, counted_until_ns != 0));
+    for (const std::string& line : feed->notes()) note(line);
     return std::unique_ptr<ConnectionFeed>(std::move(feed));
   }
-  TRY_ASSIGN(std::unique_ptr<PacketFeed> feed, PacketFeed::create(settings, counted_until_ns != 0));
+  TRY_ASSIGN(std::unique_ptr<PacketFeed> feed,
+             PacketFeed::create(settings, counted_until_ns != 0, PacketFeed::Role::kConnections));
   return std::unique_ptr<ConnectionFeed>(std::move(feed));
 }
 
@@ -74,7 +76,15 @@ Result<AgentSources> open_agent_sources(const config::Settings& settings, std::i
       note("nflog: not used, verdicts are evaluated from policies only: " + hits.error().message);
     }
   }
-  if (at_interfaces) {
+  if (!at_interfaces && (settings.dns_log || settings.l7_log)) {
+    auto payloads = PacketFeed::create(settings, false, PacketFeed::Role::kPayloadsOnly);
+    if (payloads.ok()) {
+      sources.payloads = std::move(payloads).value();
+    } else {
+      note("payloads: no DNS and L7 logs, domains and clients behind proxies: " + payloads.error().message);
+    }
+  }
+  if (at_interfaces || sources.payloads != nullptr) {
     auto nat = NatFeed::create(settings);
     if (nat.ok()) {
       sources.nat = std::move(nat).value();

@@ -16,6 +16,8 @@ namespace weir::app {
 
 struct AgentSources {
   std::unique_ptr<ConnectionFeed> feed;
+  /// Packets for the DNS and L7 logs, where the feed has none; else null.
+  std::unique_ptr<ConnectionFeed> payloads;
   /// Verdicts of the data plane; null: none to be had, or not wanted.
   std::unique_ptr<HitFeed> hits;
   /// Address translations, for feeds that see packets before them; null: the feed knows them itself, or nobody does.

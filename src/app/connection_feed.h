@@ -19,6 +19,11 @@ struct FeedStats {
   std::vector<model::NamedCount> dropped;
 };
 
+/// What a read found: whether anything came, and whether more may wait.
+struct FeedRead {
+  bool any = false, more = false;
+};
+
 /// A live source of connections with its meter: eBPF, conntrack or packets. It feeds a NodePipeline.
 ///
 /// Threads: one; nothing blocks. The file descriptor is only for waiting; read() may be called at any time.
@@ -27,8 +32,10 @@ class ConnectionFeed {
   virtual ~ConnectionFeed() = default;
   virtual const char* name() const = 0;
   virtual int fd() const = 0;
-  /// Takes what waits. True if more may wait.
-  virtual bool read(NodePipeline& node, std::int64_t now_ns) = 0;
+  /// Of HTTP, inspect_http() only gets the packets that begin with a head.
+  virtual bool http_heads_only() const { return false; }
+  /// Takes what waits, a batch of it.
+  virtual FeedRead read(NodePipeline& node, std::int64_t now_ns) = 0;
   /// Once a drain interval: fetches what the kernel has counted, ends what timed out.
   virtual void drain(NodePipeline& node, std::int64_t now_ns) = 0;
   /// Hands on what was counted by now. Every few seconds: connections get their context while it can be had.

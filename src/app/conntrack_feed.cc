@@ -21,14 +21,14 @@ Result<std::unique_ptr<ConntrackFeed>> ConntrackFeed::create(const config::Setti
   return feed;
 }
 
-bool ConntrackFeed::read(NodePipeline& node, std::int64_t now_ns) {
+FeedRead ConntrackFeed::read(NodePipeline& node, std::int64_t now_ns) {
   const Result<capture::ConntrackRead> read = reader_->poll(now_ns);
-  if (!read.ok()) return false;
+  if (!read.ok()) return {};
   if (read.value().dump_begins) meter_->begin_dump();
   meter_->add(read.value().events);
   if (read.value().dump_ends) meter_->end_dump();
   take(node);
-  return read.value().more;
+  return {!read.value().events.empty(), read.value().more};
 }
 
 void ConntrackFeed::take(NodePipeline& node) {
@@ -68,7 +68,7 @@ FeedStats ConntrackFeed::stats() {
   const capture::ConntrackStats& reader = reader_->stats();
   const meter::ConntrackMeterStats& meter = meter_->stats();
   FeedStats stats;
-  stats.counts = {name(), meter.events, 0, {{"overrun", reader.overruns}, {"unreadable", reader.unreadable}}};
+  stats.counts = {name(), meter.events, 0, {{"overrun", reader.lost}, {"unreadable", reader.unreadable}}};
   stats.open = meter.open;
   stats.dropped = {{"no_room", meter.no_room}, {"end_lost", meter.missing + meter.replaced}};
   return stats;

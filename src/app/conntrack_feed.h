@@ -22,7 +22,7 @@ class ConntrackFeed final : public ConnectionFeed {
 
   const char* name() const override { return "conntrack"; }
   int fd() const override { return reader_->fd(); }
-  bool read(NodePipeline& node, std::int64_t now_ns) override;
+  FeedRead read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
   void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;

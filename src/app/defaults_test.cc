@@ -57,6 +57,8 @@ TEST(Defaults, OfTheAggregatorsAreThoseOfTheSettings) {
   EXPECT_EQ(kSettings.original_source_ips_limit, flows.original_ips_limit);
   EXPECT_EQ(kSettings.nat_outgoing_ports_limit, flows.nat_ports_limit);
   EXPECT_EQ(kSettings.domains_limit, flows.domains_limit);
+  EXPECT_EQ(kSettings.collect_process_info, flows.include_processes);
+  EXPECT_EQ(kSettings.process_limit, flows.process_limit);
   EXPECT_EQ(kSettings.max_flow_keys, flows.max_keys);
   EXPECT_TRUE(kSettings.exclude.empty() && flows.exclude.empty());
   const aggregate::DnsAggregatorOptions dns;

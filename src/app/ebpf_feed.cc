@@ -1,27 +1,63 @@
 #include "app/ebpf_feed.h"
 
-#include <bit>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
 #include <limits>
 
 #include "app/stage_options.h"
 
 namespace weir::app {
+namespace {
+
+/// For DNS messages and heads of requests, until the next drain or a quarter of it is full.
+constexpr std::uint32_t kRingBytes = 2u << 20;
+
+/// Where the kernel's maps outlive us; empty if there is no BPF file system. Agents in several network namespaces of
+/// one machine have pins of their own.
+std::string pin_path(const config::Settings& settings) {
+  if (settings.bpf_pin_directory.empty()) return {};
+  struct statfs filesystem {};
+  if (::statfs(settings.bpf_pin_directory.c_str(), &filesystem) != 0 || filesystem.f_type != BPF_FS_MAGIC) return {};
+  struct stat network {};
+  if (::stat("/proc/self/ns/net", &network) != 0) return {};
+  return settings.bpf_pin_directory + "/weir-" + std::to_string(network.st_ino);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<EbpfFeed>> EbpfFeed::create(const config::Settings& settings, bool resume) {
   std::unique_ptr<EbpfFeed> feed(new EbpfFeed());
   capture::EbpfOptions options;
   options.max_flows = static_cast<std::uint32_t>(settings.flow_table_entries);
+  options.ring_bytes = kRingBytes;
   options.dns = true;
   options.http_bytes = settings.l7_log ? options.http_bytes : 0;
+  options.pin_path = pin_path(settings);
   TRY_ASSIGN(feed->source_, capture::EbpfSource::create(options));
-  meter::MeterOptions meter = live_meter_options(settings);
+  meter::MeterOptions meter = pod_meter_options(settings);
   if (resume) meter.resume_until_ns = std::numeric_limits<std::int64_t>::max();
   TRY_ASSIGN(feed->meter_, meter::DeltaMeter::create(meter));
   feed->decoder_ = std::make_unique<packet::Decoder>(decoder_options(settings));
   return feed;
 }
 
-bool EbpfFeed::read(NodePipeline& node, std::int64_t) { return inspect(node); }
+std::vector<std::string> EbpfFeed::notes() const {
+  std::vector<std::string> notes{std::string("ebpf: attached by ") + source_->attachment()};
+  if (const Status sockets = source_->sockets_status(); !sockets.ok()) {
+    notes.push_back("ebpf: no process names and no figures of sockets: " + sockets.error().message);
+  }
+  if (source_->replaced_pins()) {
+    notes.push_back("ebpf: maps of an agent of another version were replaced; what they had counted is lost");
+  }
+  return notes;
+}
+
+FeedRead EbpfFeed::read(NodePipeline& node, std::int64_t) {
+  const bool any = inspect(node);
+  return {any, any};
+}
 
 bool EbpfFeed::inspect(NodePipeline& node) {
   const std::span<const packet::PacketView> frames = source_->packets();
@@ -89,6 +125,7 @@ FeedStats EbpfFeed::stats() {
                    {"unknown_interface_packets", source.unknown_interface.packets},
                    {"dns_ring_full", source.dns_dropped},
                    {"http_ring_full", source.http_dropped},
+                   {"socket_samples", source.socket_samples_lost},
                    {"failed_drains", failed_drains_}}};
   stats.open = meter.open;
   stats.dropped = {{"evicted", meter.evicted}};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "app/connection_feed.h"
@@ -17,9 +18,13 @@ class EbpfFeed final : public ConnectionFeed {
   /// `resume`: an earlier run has counted the TCP connections that are met in mid-stream.
   static Result<std::unique_ptr<EbpfFeed>> create(const config::Settings& settings, bool resume);
 
+  /// How it is attached, and what it cannot see, one line each.
+  std::vector<std::string> notes() const;
+
   const char* name() const override { return "ebpf"; }
   int fd() const override { return source_->fd(); }
-  bool read(NodePipeline& node, std::int64_t now_ns) override;
+  bool http_heads_only() const override { return true; }
+  FeedRead read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
   void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;

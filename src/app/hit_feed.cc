@@ -80,7 +80,7 @@ void HitFeed::set_policies(std::span<const model::NetworkPolicy> policies) {
 
 model::SourceCounts HitFeed::stats() const {
   const capture::NflogStats& s = reader_->stats();
-  return {"nflog", s.hits, s.packets, {{"overrun", s.overruns}, {"unreadable", s.unreadable + s.truncated}}};
+  return {"nflog", s.hits, s.packets, {{"overrun", s.lost}, {"unreadable", s.unreadable + s.truncated}}};
 }
 
 }  // namespace weir::app

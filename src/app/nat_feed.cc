@@ -24,7 +24,7 @@ bool NatFeed::read(NodePipeline& node, std::int64_t now_ns) {
 
 model::SourceCounts NatFeed::stats() const {
   const capture::ConntrackStats& s = reader_->stats();
-  return {"nat", s.events_new + s.events_destroy + s.dump_entries, 0, {{"overrun", s.overruns}}};
+  return {"nat", s.events_new + s.events_destroy + s.dump_entries, 0, {{"overrun", s.lost}}};
 }
 
 }  // namespace weir::app

@@ -10,7 +10,7 @@ namespace weir::app {
 Result<std::unique_ptr<NodePipeline>> NodePipeline::create(const config::Settings& settings,
                                                            cluster::ClusterObjects objects, bool cluster_known,
                                                            const std::string& node, RecordSinks sinks,
-                                                           std::chrono::nanoseconds initial_delay) {
+                                                           const NodeOptions& options) {
   std::unique_ptr<NodePipeline> pipeline(new NodePipeline());
   NodePipeline& p = *pipeline;
   p.sinks_ = std::move(sinks);
@@ -20,10 +20,12 @@ Result<std::unique_ptr<NodePipeline>> NodePipeline::create(const config::Setting
   p.engine_options_.trace_store = &p.traces_;
   if (cluster_known) TRY(p.build_engine());
   collect::CollectorOptions collector = collector_options(settings, cluster_known);
-  collector.initial_delay = initial_delay;
+  collector.initial_delay = options.initial_delay;
+  collector.http_by_tuple = options.http_by_tuple;
   p.collector_ = std::make_unique<collect::Collector>(collector, *p.ledger_, p.engine_.get(), p.traces_);
   p.dns_inspector_ = std::make_unique<meter::DnsInspector>(dns_inspector_options(settings));
-  TRY_ASSIGN(const meter::HttpInspectorOptions http, http_inspector_options(settings));
+  TRY_ASSIGN(meter::HttpInspectorOptions http, http_inspector_options(settings));
+  http.heads_only = options.http_heads_only;
   p.http_inspector_ = std::make_unique<meter::HttpInspector>(http);
   TRY(p.create_aggregators(settings));
   return pipeline;
@@ -85,13 +87,17 @@ void NodePipeline::take_reports() {
 }
 
 void NodePipeline::take(std::span<const model::ConnectionUpdate> updates) {
+  take_inspected(updates);
+  collect(updates);
+}
+
+void NodePipeline::take_inspected(std::span<const model::ConnectionUpdate> updates) {
   for (const model::ConnectionUpdate& update : updates) {
     if (!update.last) continue;
     http_inspector_->on_connection_end(update.slot);
     dns_inspector_->on_connection_end(update.slot);
   }
   take_transactions();
-  collect(updates);
 }
 
 void NodePipeline::take_transactions() {

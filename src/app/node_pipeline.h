@@ -52,15 +52,25 @@ struct NodeStats {
   std::uint64_t hits_dropped = 0, hits_unmatched = 0;
 };
 
+/// What the source asks of the stages behind it; replay has the defaults.
+struct NodeOptions {
+  /// CollectorOptions::initial_delay.
+  std::chrono::nanoseconds initial_delay{0};
+  /// HttpInspectorOptions::heads_only: of a connection's packets only those with HTTP heads come.
+  bool http_heads_only = false;
+  /// CollectorOptions::http_by_tuple.
+  bool http_by_tuple = false;
+};
+
 /// The node half of Weir behind its sources: inspect → collect → aggregate → records. Replay and agent drive it; they
 /// own the source, its meter and the windows' clock. Threads: one.
 class NodePipeline {
  public:
-  /// `initial_delay`: CollectorOptions. `cluster_known` false: nobody is a pod, there are no policies. `node`: the one
+  /// `cluster_known` false: nobody is a pod, there are no policies. `node`: the one
   /// whose pods are local; empty: all.
   static Result<std::unique_ptr<NodePipeline>> create(const config::Settings& settings, cluster::ClusterObjects objects,
                                                       bool cluster_known, const std::string& node, RecordSinks sinks,
-                                                      std::chrono::nanoseconds initial_delay = {});
+                                                      const NodeOptions& options = {});
 
   /// Payload parsers, for packets of a metered connection. `want_more` of inspect_http false: not an HTTP connection.
   void inspect_dns(const packet::DecodedPacket& packet, model::ConnectionSlot slot, bool forward) {
@@ -79,6 +89,8 @@ class NodePipeline {
 
   /// Updates that cannot wait for the window's end, and the transactions that were finished by now.
   void take(std::span<const model::ConnectionUpdate> updates);
+  /// Of connections that only packets for the payload parsers come from: another source meters them.
+  void take_inspected(std::span<const model::ConnectionUpdate> updates);
   /// Updates of a window's flush.
   void collect(std::span<const model::ConnectionUpdate> updates);
   /// Takes over the options of aggregation and logs that can change while running. Only right after close_window():

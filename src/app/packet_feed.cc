@@ -14,19 +14,19 @@ constexpr std::int64_t kLastPacketsNs = 10'000'000'000;
 
 }  // namespace
 
-Result<std::unique_ptr<PacketFeed>> PacketFeed::create(const config::Settings& settings, bool resume) {
-  std::unique_ptr<PacketFeed> feed(new PacketFeed());
+Result<std::unique_ptr<PacketFeed>> PacketFeed::create(const config::Settings& settings, bool resume, Role role) {
+  std::unique_ptr<PacketFeed> feed(new PacketFeed(role));
   capture::AfPacketOptions options;
   options.ring_bytes = static_cast<std::uint32_t>(settings.packet_ring_kb) * 1024;
   TRY_ASSIGN(feed->packets_, capture::AfPacket::create(options));
   feed->decoder_ = std::make_unique<packet::Decoder>(decoder_options(settings));
-  meter::MeterOptions meter = live_meter_options(settings);
+  meter::MeterOptions meter = pod_meter_options(settings);
   if (resume) meter.resume_until_ns = std::numeric_limits<std::int64_t>::max();
   TRY_ASSIGN(feed->meter_, meter::Meter::create(meter));
   return feed;
 }
 
-bool PacketFeed::read(NodePipeline& node, std::int64_t now_ns) {
+FeedRead PacketFeed::read(NodePipeline& node, std::int64_t now_ns) {
   now_ns_ = now_ns;
   std::array<packet::PacketView, kBatch> views;
   std::array<packet::DecodedPacket, kBatch> packets;
@@ -39,7 +39,7 @@ bool PacketFeed::read(NodePipeline& node, std::int64_t now_ns) {
   meter_->process(batch, &notes_);
   inspect(node, batch);
   take(node);
-  return count == kBatch;
+  return {count != 0, count == kBatch};
 }
 
 void PacketFeed::inspect(NodePipeline& node, std::span<const packet::DecodedPacket> packets) {
@@ -54,7 +54,11 @@ void PacketFeed::inspect(NodePipeline& node, std::span<const packet::DecodedPack
 }
 
 void PacketFeed::take(NodePipeline& node) {
-  node.take(meter_->updates());
+  if (role_ == Role::kConnections) {
+    node.take(meter_->updates());
+  } else {
+    node.take_inspected(meter_->updates());
+  }
   meter_->clear_updates();
 }
 
@@ -75,7 +79,9 @@ void PacketFeed::remove_interface(const capture::PodInterface& interface) {
 }
 
 void PacketFeed::report(NodePipeline& node) {
-  for (auto updates = meter_->flush(); !updates.empty(); updates = meter_->flush()) node.collect(updates);
+  for (auto updates = meter_->flush(); !updates.empty(); updates = meter_->flush()) {
+    if (role_ == Role::kConnections) node.collect(updates);
+  }
 }
 
 void PacketFeed::flush(NodePipeline& node, std::int64_t, bool final) {

@@ -13,12 +13,16 @@ namespace weir::app {
 /// Packets at the pods' interfaces (AF_PACKET), metered and inspected here.
 class PacketFeed final : public ConnectionFeed {
  public:
+  enum class Role : std::uint8_t {
+    kConnections,   ///< the source of connections
+    kPayloadsOnly,  ///< another source meters them: only DNS and HTTP are looked into
+  };
   /// `resume`: an earlier run has counted the TCP connections that are met in mid-stream.
-  static Result<std::unique_ptr<PacketFeed>> create(const config::Settings& settings, bool resume);
+  static Result<std::unique_ptr<PacketFeed>> create(const config::Settings& settings, bool resume, Role role);
 
-  const char* name() const override { return "afpacket"; }
+  const char* name() const override { return role_ == Role::kConnections ? "afpacket" : "payloads"; }
   int fd() const override { return packets_->fd(); }
-  bool read(NodePipeline& node, std::int64_t now_ns) override;
+  FeedRead read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
   void report(NodePipeline& node) override;
   void flush(NodePipeline& node, std::int64_t now_ns, bool final) override;
@@ -27,10 +31,11 @@ class PacketFeed final : public ConnectionFeed {
   FeedStats stats() override;
 
  private:
-  PacketFeed() = default;
+  explicit PacketFeed(Role role) : role_(role) {}
   void inspect(NodePipeline& node, std::span<const packet::DecodedPacket> packets);
   void take(NodePipeline& node);
 
+  Role role_;
   std::unique_ptr<capture::AfPacket> packets_;
   std::unique_ptr<packet::Decoder> decoder_;
   std::unique_ptr<meter::Meter> meter_;

@@ -22,6 +22,8 @@ packet::Decoder::Options decoder_options(const config::Settings& settings);
 meter::MeterOptions meter_options(const config::Settings& settings);
 /// The same with a secret seed: outsiders choose addresses and ports.
 meter::MeterOptions live_meter_options(const config::Settings& settings);
+/// Of sources at pods' interfaces: the same, with closed connections remembered for a shorter time.
+meter::MeterOptions pod_meter_options(const config::Settings& settings);
 meter::DnsInspectorOptions dns_inspector_options(const config::Settings& settings);
 Result<meter::HttpInspectorOptions> http_inspector_options(const config::Settings& settings);
 Result<cluster::LedgerOptions> ledger_options(const config::Settings& settings, const std::string& node);

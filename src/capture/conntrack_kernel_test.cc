@@ -247,6 +247,7 @@ TEST_F(ConntrackKernel, AnOverrunIsCountedAndFollowedByADumpThatHasEverything) {
   read_until(*reader, seen, [&] { return seen.dumps_ended == 1; });
   EXPECT_GE(reader->stats().overruns, 1u);
   EXPECT_LT(seen.of(Kind::kNew, IPPROTO_UDP).size(), kFlows);
+  EXPECT_EQ(seen.of(Kind::kNew, IPPROTO_UDP).size() + reader->stats().lost, kFlows);
   std::uint64_t entries = 0, packets = 0, bytes = 0;
   for (const ConntrackEvent& e : seen.of(Kind::kUpdate, IPPROTO_UDP)) {
     if (e.original.source_port != name_of(client).port()) continue;
@@ -383,6 +384,33 @@ TEST_F(ConntrackKernel, AHitHasTheDestinationBeforeDnatIfTheKernelTellsIt) {
   EXPECT_EQ(hits[0].original_dest.to_string(), told ? "10.96.0.10" : "127.0.0.1");
   EXPECT_EQ(hits[0].original_dest_port, told ? 53 : 7053);
   EXPECT_EQ(hits[0].action, model::Action::kAllow);
+}
+
+TEST_F(ConntrackKernel, LoggedPacketsThatTheKernelDropsAreCounted) {
+  testing::load_rules(
+      "table inet p {\n chain out {\n type filter hook output priority filter\n"
+      "udp dport 7001 log prefix \"DPE1|knp/shop/web\" group 2 drop\n}\n}\n");
+  NflogReader::Options options;
+  options.receive_buffer_bytes = 4096;
+  options.queue_threshold = 1;
+  auto made = NflogReader::create(options, nullptr);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  NflogReader& reader = *made.value();
+  constexpr std::uint64_t kPackets = 200;
+  const Fd client(socket(AF_INET, SOCK_DGRAM, 0));
+  const Address to = address("127.0.0.1", 7001);
+  const auto send = [&] { EXPECT_EQ(sendto(client.get(), "0123456789", 10, 0, to.get(), to.size), -1); };
+  for (std::uint64_t i = 0; i < kPackets; ++i) send();
+  std::vector<model::PolicyHit> hits;
+  hits_until(
+      reader, [&] { return reader.stats().overruns != 0; }, hits);
+  ASSERT_LT(reader.stats().packets, kPackets);
+  // What was lost is told by what comes after it.
+  const std::uint64_t before = reader.stats().packets;
+  send();
+  hits_until(
+      reader, [&] { return reader.stats().packets > before; }, hits);
+  EXPECT_EQ(reader.stats().packets + reader.stats().lost, kPackets + 1);
 }
 
 TEST_F(ConntrackKernel, AGroupThatAnotherProgramReadsIsAnError) {

@@ -307,7 +307,10 @@ Status ConntrackReader::request_dump() {
 
 bool ConntrackReader::dump_pending() const { return state_->dump_wanted || state_->dump_active || state_->tell_end; }
 const ConntrackSettings& ConntrackReader::settings() const { return state_->settings; }
-const ConntrackStats& ConntrackReader::stats() const { return state_->stats; }
+const ConntrackStats& ConntrackReader::stats() const {
+  state_->stats.lost = std::max<std::uint64_t>(state_->events_socket.lost_messages(), state_->stats.overruns);
+  return state_->stats;
+}
 std::uint32_t ConntrackReader::receive_buffer_bytes() const { return state_->events_socket.receive_buffer_bytes() / 2; }
 
 }  // namespace weir::capture

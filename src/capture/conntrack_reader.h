@@ -28,8 +28,8 @@ struct ConntrackStats {
   std::uint64_t dump_entries = 0, dumps = 0;
   /// Entries of a dump that were destroyed while it ran.
   std::uint64_t dump_entries_gone = 0;
-  /// The kernel dropped events (how many it does not say); each is followed by a dump.
-  std::uint64_t overruns = 0;
+  /// Events that the kernel dropped, and how often it began to; each time is followed by a dump.
+  std::uint64_t lost = 0, overruns = 0;
   /// The table changed its size under a dump, which is then repeated.
   std::uint64_t dumps_interrupted = 0;
   /// Messages without two whole tuples or with damaged lengths; longer than we read.

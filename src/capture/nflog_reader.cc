@@ -125,6 +125,8 @@ struct NflogReader::State {
   /// The rest of a datagram that had more hits than one read gives.
   std::span<const std::uint8_t> rest;
   std::uint32_t sequence = 0;
+  /// Of each group's next packet.
+  std::vector<std::uint32_t> next_packet;
   packet::Decoder decoder{packet::Decoder::Options{.outer = true, .vxlan_ports = {}}};
   model::ConntrackEvent scratch;
   HitTable table;
@@ -134,6 +136,7 @@ struct NflogReader::State {
   Result<int> ask(NetlinkRequest& request);
   Status bind(std::uint16_t group);
   bool read_datagram(std::int64_t now_ns);
+  void count_lost(const NflogMessage& message);
   void add(const NflogMessage& message, std::int64_t now_ns);
   void describe(const NflogConnection& connection, const ParsedNflogPrefix& prefix, std::string_view text,
                 model::PolicyHit& hit);
@@ -176,7 +179,7 @@ Status NflogReader::State::bind(std::uint16_t group) {
     request.attribute(NFULA_CFG_NLBUFSIZ, big(std::min<std::uint32_t>(options.kernel_buffer_bytes, kMaxKernelBuffer)));
     request.attribute(NFULA_CFG_TIMEOUT, big(std::max(1u, options.timeout_ms / 10)));
     request.attribute(NFULA_CFG_QTHRESH, big(std::max(1u, options.queue_threshold)));
-    const std::uint16_t flags = conntrack ? NFULNL_CFG_F_CONNTRACK : 0;
+    const std::uint16_t flags = NFULNL_CFG_F_SEQ | (conntrack ? NFULNL_CFG_F_CONNTRACK : 0);
     request.attribute(NFULA_CFG_FLAGS, __builtin_bswap16(flags));
     return ask(request);
   };
@@ -211,6 +214,14 @@ void NflogReader::State::describe(const NflogConnection& connection, const Parse
   }
 }
 
+void NflogReader::State::count_lost(const NflogMessage& message) {
+  const auto group = std::find(options.groups.begin(), options.groups.end(), message.group);
+  if (!message.sequence || group == options.groups.end()) return;
+  std::uint32_t& next = next_packet[static_cast<std::size_t>(group - options.groups.begin())];
+  stats.lost += *message.sequence - next;
+  next = *message.sequence + 1;
+}
+
 void NflogReader::State::add(const NflogMessage& message, std::int64_t now_ns) {
   ++stats.packets;
   ParsedNflogPrefix prefix;
@@ -243,6 +254,7 @@ bool NflogReader::State::read_datagram(std::int64_t now_ns) {
   while (messages.next(message)) {
     if (message.type == message_type(NFULNL_MSG_PACKET)) {
       if (parse_nflog_message(message.payload, logged)) {
+        count_lost(logged);
         add(logged, now_ns);
       } else {
         ++stats.unreadable;
@@ -267,6 +279,7 @@ Result<std::unique_ptr<NflogReader>> NflogReader::create(Options options, const 
   state->rules = rules;
   state->options = std::move(options);
   TRY_ASSIGN(state->socket, NetlinkSocket::open(state->options.receive_buffer_bytes));
+  state->next_packet.resize(state->options.groups.size());
   for (const std::uint16_t group : state->options.groups) TRY(state->bind(group));
   return std::unique_ptr<NflogReader>(new NflogReader(std::move(state)));
 }

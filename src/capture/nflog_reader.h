@@ -21,8 +21,8 @@ struct NflogStats {
   std::uint64_t unresolved = 0;
   /// Damaged messages; packets that are not IP or cut within the IP header; reads longer than the buffer.
   std::uint64_t unreadable = 0, not_ip = 0, truncated = 0;
-  /// The kernel had to drop packets; how many it does not say.
-  std::uint64_t overruns = 0;
+  /// Packets that the kernel dropped, told by those that came after them; and how often it began to.
+  std::uint64_t lost = 0, overruns = 0;
 };
 
 /// Reads the packets that log rules of the data plane send to user space (NFLOG), as the policy decisions they are.

@@ -1,6 +1,7 @@
 #include "collect/collector.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "policy/hit_text.h"
@@ -13,10 +14,10 @@ Collector::Collector(CollectorOptions options, const cluster::Ledger& ledger, po
 
 Collector::Context& Collector::context_of(model::ConnectionSlot slot) {
   const bool second = slot >= kSecondSource;
-  std::vector<Context>& contexts = second ? second_contexts_ : contexts_;
+  Contexts& contexts = second ? second_contexts_ : contexts_;
   const std::size_t at = second ? slot - kSecondSource : slot;
-  if (at >= contexts.size()) contexts.resize(std::max(at + 1, contexts.size() * 2));
-  return contexts[at];
+  while (at / kContextsAtOnce >= contexts.size()) contexts.push_back(std::make_unique<ContextBlock>());
+  return (*contexts[at / kContextsAtOnce])[at % kContextsAtOnce];
 }
 
 void Collector::add(const model::ConnectionUpdate& update) {
@@ -24,28 +25,39 @@ void Collector::add(const model::ConnectionUpdate& update) {
   const std::int64_t delay = options_.initial_delay.count();
   if (delay > 0 && update.first && !update.last && now_ns_ - update.start_ns < delay) {
     context = {};
-    context.young = true;
-    young_.insert_or_assign(update.slot, update);
+    context.young_at = static_cast<std::uint32_t>(young_.size());
+    young_.push_back(update);
     return;
   }
-  if (!context.young || update.first) {
+  if (context.young_at == kNotYoung || update.first) {
     process(context, update);
     return;
   }
-  merge_young(update);
-  if (!update.last) return;
-  const model::ConnectionUpdate whole = young_.extract(update.slot).mapped();
-  process(context, whole);
+  merge_young(young_[context.young_at], update);
+  if (update.last) process(context, take_young(context));
 }
 
-void Collector::merge_young(const model::ConnectionUpdate& update) {
-  model::ConnectionUpdate& whole = young_[update.slot];
+model::ConnectionUpdate Collector::take_young(Context& context) {
+  const std::uint32_t at = context.young_at;
+  const model::ConnectionUpdate whole = young_[at];
+  young_[at] = young_.back();
+  context_of(young_[at].slot).young_at = at;
+  young_.pop_back();
+  context.young_at = kNotYoung;
+  return whole;
+}
+
+void Collector::merge_young(model::ConnectionUpdate& whole, const model::ConnectionUpdate& update) {
   model::ConnectionUpdate merged = update;
   merged.first = true;
   merged.resumed = whole.resumed;
   merged.start_ns = whole.start_ns;
   merged.closed |= whole.closed;
   if (update.outcome == model::Outcome::kUnknown) merged.outcome = whole.outcome;
+  if (update.process_id == 0) {
+    merged.process_id = whole.process_id;
+    merged.process_name = whole.process_name;
+  }
   merged.delta.packets_forward += whole.delta.packets_forward;
   merged.delta.packets_reverse += whole.delta.packets_reverse;
   merged.delta.bytes_forward += whole.delta.bytes_forward;
@@ -98,10 +110,13 @@ void Collector::end_flow(Context& context, model::ConnectionSlot slot) {
 void Collector::set_engine(policy::Engine* engine) {
   engine_ = engine;
   if (engine == nullptr) return;
-  for (std::size_t i = 0; i < contexts_.size(); ++i) move_pending(contexts_[i], static_cast<std::uint32_t>(i));
-  for (std::size_t i = 0; i < second_contexts_.size(); ++i) {
-    move_pending(second_contexts_[i], static_cast<std::uint32_t>(i) + kSecondSource);
-  }
+  const auto move_all = [this](Contexts& contexts, model::ConnectionSlot slot) {
+    for (const auto& block : contexts) {
+      for (Context& context : *block) move_pending(context, slot++);
+    }
+  };
+  move_all(contexts_, 0);
+  move_all(second_contexts_, kSecondSource);
 }
 
 void Collector::move_pending(Context& context, model::ConnectionSlot slot) {
@@ -129,7 +144,35 @@ void Collector::clear_reports() {
 
 void Collector::on_http(const model::HttpTransaction& transaction) {
   if (transaction.original_source.is_none()) return;
-  original_sources_[transaction.slot].push_back(transaction.original_source);
+  if (!options_.http_by_tuple) {
+    original_sources_[transaction.slot].push_back(transaction.original_source);
+    return;
+  }
+  const model::Tuple tuple = translated(transaction.tuple);
+  if (original_sources_by_tuple_.size() >= kMaxOriginalSources) {
+    // Most are of connections that the other source never told of.
+    stats_.original_sources_dropped += original_sources_by_tuple_.size();
+    original_sources_by_tuple_.clear();
+  }
+  std::vector<IpAddress>& sources = original_sources_by_tuple_[tuple];
+  // Both ends' interfaces may have seen the request.
+  if (std::find(sources.begin(), sources.end(), transaction.original_source) == sources.end()) {
+    sources.push_back(transaction.original_source);
+  }
+}
+
+std::vector<IpAddress> Collector::take_original_sources(const Context& context, model::ConnectionSlot slot) {
+  std::vector<IpAddress> sources;
+  if (const auto found = original_sources_.find(slot); found != original_sources_.end()) {
+    sources = std::move(found->second);
+    original_sources_.erase(found);
+  }
+  if (original_sources_by_tuple_.empty()) return sources;
+  if (const auto found = original_sources_by_tuple_.find(context.tuple); found != original_sources_by_tuple_.end()) {
+    sources = std::move(found->second);
+    original_sources_by_tuple_.erase(found);
+  }
+  return sources;
 }
 
 void Collector::on_hit(const model::PolicyHit& hit) {
@@ -158,16 +201,24 @@ void Collector::advance(std::int64_t now_ns) {
   now_ns_ = now_ns;
   hits_.expire(now_ns);
   nat_.advance(now_ns);
-  absl::erase_if(young_, [&](const auto& entry) {
-    if (now_ns - entry.second.start_ns < options_.initial_delay.count()) return false;
-    process(context_of(entry.first), entry.second);
-    return true;
-  });
+  release_young(now_ns - options_.initial_delay.count());
 }
 
-void Collector::finish() {
-  for (const auto& [slot, update] : young_) process(context_of(slot), update);
-  young_.clear();
+void Collector::finish() { release_young(std::numeric_limits<std::int64_t>::max()); }
+
+void Collector::release_young(std::int64_t newest_start_ns) {
+  // The second source has the destination's view of denied connections: what their client had addressed is learnt from
+  // the client's own view, which is therefore first.
+  for (const bool second : {false, true}) {
+    for (std::size_t i = 0; i < young_.size();) {
+      if ((young_[i].slot >= kSecondSource) != second || young_[i].start_ns > newest_start_ns) {
+        ++i;
+        continue;
+      }
+      Context& context = context_of(young_[i].slot);
+      process(context, take_young(context));
+    }
+  }
 }
 
 void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {
@@ -175,7 +226,13 @@ void Collector::open(Context& context, const model::ConnectionUpdate& update, st
   context.original_dest = update.original_dest;
   context.original_dest_port = update.original_dest_port;
   context.nat_port = update.nat_port;
-  if (update.observed_at != model::ObservedAt::kAnywhere) translate(context, update);
+  if (update.observed_at != model::ObservedAt::kAnywhere) {
+    translate(context, update);
+    // A view of both ends does not say whose it is. A connection is counted under one name: what comes to be known
+    // later, or becomes another, would leave it open under the first.
+    context.process_id = update.process_id;
+    context.process_name = update.process_name;
+  }
   find_ends(context, update, at_ns);
   const model::Tuple& tuple = context.tuple;
   if (options_.include_services) {
@@ -291,7 +348,7 @@ bool Collector::take_hits(Context& context) {
 
 bool Collector::take_hits(const model::Tuple& tuple, bool egress, bool started, policy::SideVerdict& side,
                           model::VerdictSource& source) {
-  const HitTable::Path path = hits_.take(tuple, egress);
+  const HitTable::Path& path = hits_.take(tuple, egress);
   if (path.empty()) return false;
   ++stats_.dataplane_verdicts;
   const model::PolicyHit& last = path.back();
@@ -356,7 +413,11 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
   const model::TrafficDelta& delta = update.delta;
   const bool silent = delta.packets_forward == 0 && delta.packets_reverse == 0;
   const bool outcome_known = update.outcome != model::Outcome::kUnknown && !context.outcome_reported;
-  const bool news = !context.started || ends || !silent || outcome_known;
+  std::vector<IpAddress> clients;
+  if (!original_sources_.empty() || !original_sources_by_tuple_.empty()) {
+    clients = take_original_sources(context, update.slot);
+  }
+  const bool news = !context.started || ends || !silent || outcome_known || !clients.empty();
   if (!context.report_source && !context.report_dest) {
     stats_.not_local_packets += delta.packets_forward + delta.packets_reverse;
     stats_.not_local_bytes += delta.bytes_forward + delta.bytes_reverse;
@@ -373,10 +434,9 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
     context.outcome_reported |= outcome_known;
     flow.tcp = update.tcp;
     flow.nat_port = update.nat_port != 0 ? update.nat_port : context.nat_port;
-    if (const auto found = original_sources_.find(update.slot); found != original_sources_.end()) {
-      flow.original_source_ips = reported_sources_.emplace_back(std::move(found->second));
-      original_sources_.erase(found);
-    }
+    flow.process_id = context.process_id;
+    flow.process_name = context.process_name;
+    if (!clients.empty()) flow.original_source_ips = reported_sources_.emplace_back(std::move(clients));
     if (context.report_source) report_side(context, flow, model::Reporter::kSource, delta);
     if (context.report_dest) report_side(context, flow, model::Reporter::kDest, delta);
   }

@@ -2,6 +2,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -28,6 +29,9 @@ struct CollectorOptions {
   /// A connection is reported once it is so old, or its source gives its slot back: what is told of it from elsewhere
   /// (a pod that is new to us, a rule hit, an address translation) has come by then. 0: at once.
   std::chrono::nanoseconds initial_delay{0};
+  /// HTTP transactions come from another source than the connections, so that their slots say nothing: they belong
+  /// together by their tuple.
+  bool http_by_tuple = false;
   /// Of traces that are made of rule hits; as EngineOptions says.
   policy::TraceNames trace_names = policy::TraceNames::kDocumented;
 };
@@ -47,6 +51,8 @@ struct CollectorStats {
   std::uint64_t dataplane_verdicts = 0, verdict_mismatches = 0;
   /// Flows ended and started anew because the data plane came to another verdict, or by another rule.
   std::uint64_t verdict_moves = 0;
+  /// Client addresses behind proxies whose connection was not told of in time.
+  std::uint64_t original_sources_dropped = 0;
 };
 
 /// The connection cache: joins each connection with its endpoints, service, domains and policy traces, decides which
@@ -102,6 +108,7 @@ class Collector {
   std::uint64_t domains_dropped() const { return domains_.dropped(); }
 
  private:
+  static constexpr std::uint32_t kNotYoung = ~0u;
   /// What is known of an open connection; fixed from its first report on, unless its identity moves.
   struct Context {
     /// After DNAT.
@@ -114,6 +121,9 @@ class Collector {
     const model::ServiceRef* service = nullptr;
     policy::SideVerdict egress, ingress;
     std::span<const std::string_view> domains;
+    /// Of the end that saw it; 0 and none where its first report knew of none.
+    std::uint32_t process_id = 0;
+    model::ProcessName process_name{};
     model::VerdictSource egress_source = model::VerdictSource::kObserved;
     model::VerdictSource ingress_source = model::VerdictSource::kObserved;
     /// The destination is local, and would report if the source's egress policy let it.
@@ -121,16 +131,19 @@ class Collector {
     bool report_source = false, report_dest = false;
     /// The source has not given its slot back yet.
     bool open = false;
-    /// Its first update waits in young_.
-    bool young = false;
+    /// Where its first update waits in young_.
+    std::uint32_t young_at = kNotYoung;
     bool started = false, ended = false, outcome_reported = false;
   };
 
   Context& context_of(model::ConnectionSlot slot);
   void move_pending(Context& context, model::ConnectionSlot slot);
   void process(Context& context, const model::ConnectionUpdate& update);
+  /// Processes the first updates that wait, of connections that began by then.
+  void release_young(std::int64_t newest_start_ns);
+  model::ConnectionUpdate take_young(Context& context);
   /// The updates of a connection whose first one waits are one.
-  void merge_young(const model::ConnectionUpdate& update);
+  static void merge_young(model::ConnectionUpdate& whole, const model::ConnectionUpdate& update);
   void open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns);
   void learn_translation(const model::Tuple& to, const IpAddress& original_dest, std::uint16_t original_dest_port,
                          std::int64_t time_ns);
@@ -161,12 +174,20 @@ class Collector {
   DomainCache domains_;
   HitTable hits_;
   NatTable nat_;
+  /// In blocks: they grow without moving, and take no more than they must.
+  static constexpr std::size_t kContextsAtOnce = 512;
+  using ContextBlock = std::array<Context, kContextsAtOnce>;
+  using Contexts = std::vector<std::unique_ptr<ContextBlock>>;
   /// By slot; of the second source by slot - kSecondSource.
-  std::vector<Context> contexts_, second_contexts_;
-  /// First updates that wait for CollectorOptions::initial_delay, by slot.
-  absl::flat_hash_map<model::ConnectionSlot, model::ConnectionUpdate> young_;
+  Contexts contexts_, second_contexts_;
+  /// First updates that wait for CollectorOptions::initial_delay.
+  std::vector<model::ConnectionUpdate> young_;
   std::int64_t now_ns_ = 0;
   absl::flat_hash_map<model::ConnectionSlot, std::vector<IpAddress>> original_sources_;
+  /// With http_by_tuple: by the tuple after DNAT; at most kMaxOriginalSources.
+  absl::flat_hash_map<model::Tuple, std::vector<IpAddress>, TupleHash> original_sources_by_tuple_;
+  static constexpr std::size_t kMaxOriginalSources = 100'000;
+  std::vector<IpAddress> take_original_sources(const Context& context, model::ConnectionSlot slot);
   std::vector<model::ReportedFlow> reports_;
   std::vector<cluster::Ledger::Backend> backends_;
   /// Owns the addresses that the current reports' spans show.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -232,6 +233,78 @@ TEST_F(LiveCollector, AtTheEndYoungConnectionsAreReported) {
   report(update("10.0.0.1", "10.0.0.2", 5432));
   collector_->finish();
   EXPECT_EQ(collector_->reports().size(), 1u);
+}
+
+ConnectionUpdate with_process(ConnectionUpdate update, ObservedAt at, const char (&name)[7], std::uint32_t id) {
+  update.observed_at = at;
+  update.process_id = id;
+  std::copy(name, name + sizeof(name), update.process_name.begin());
+  return update;
+}
+
+TEST_F(LiveCollector, TheProcessIsThatOfTheSideThatReports) {
+  struct Case {
+    ObservedAt at;
+    const char* node;
+    model::Reporter reporter;
+    const char* name;
+  };
+  for (const Case& c : {Case{ObservedAt::kSource, "node-1", model::Reporter::kSource, "client"},
+                        Case{ObservedAt::kDest, "node-2", model::Reporter::kDest, "client"},
+                        Case{ObservedAt::kAnywhere, "node-1", model::Reporter::kSource, "-"}}) {
+    SCOPED_TRACE(static_cast<int>(c.at));
+    start(c.node);
+    const auto flows = report(with_process(update("10.0.0.1", "10.0.0.2", 5432), c.at, "client", 17));
+    ASSERT_EQ(flows.size(), 1u);
+    EXPECT_EQ(flows[0].reporter, c.reporter);
+    EXPECT_EQ(model::text_of(flows[0].process_name), c.name);
+    EXPECT_EQ(flows[0].process_id, c.at == ObservedAt::kAnywhere ? 0u : 17u);
+  }
+}
+
+TEST_F(LiveCollector, AConnectionKeepsTheProcessOfItsFirstReportToItsEnd) {
+  for (const bool known : {true, false}) {
+    SCOPED_TRACE(known);
+    start("node-1");
+    ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+    connection.observed_at = ObservedAt::kSource;
+    if (known) connection = with_process(connection, ObservedAt::kSource, "client", 17);
+    report(connection);
+    connection = with_process(connection, ObservedAt::kSource, "server", 18);
+    connection.first = false;
+    const auto flows = report(connection);
+    ASSERT_EQ(flows.size(), 1u);
+    EXPECT_EQ(model::text_of(flows[0].process_name), known ? "client" : "-");
+    EXPECT_EQ(flows[0].process_id, known ? 17u : 0u);
+    // An end that no update tells of is of the same name.
+    collector_->clear_reports();
+    ConnectionUpdate moved = connection;
+    collector_->on_hit(hit_of(moved, Action::kDeny, true));
+    const auto ends = report(moved);
+    ASSERT_EQ(ends.size(), 2u);
+    EXPECT_TRUE(ends[0].ends && ends[1].starts);
+    for (const model::ReportedFlow& flow : ends) EXPECT_EQ(flow.process_id, known ? 17u : 0u);
+  }
+}
+
+TEST_F(LiveCollector, AProcessThatIsToldWhileTheConnectionWaitsIsKept) {
+  for (const bool late : {true, false}) {
+    SCOPED_TRACE(late);
+    start("node-1", true, std::chrono::seconds(2));
+    collector_->advance(kStart);
+    ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+    connection.observed_at = ObservedAt::kSource;
+    const ConnectionUpdate with = with_process(connection, ObservedAt::kSource, "client", 17);
+    ConnectionUpdate first = late ? connection : with, second = late ? with : connection;
+    second.first = false;
+    second.last = true;
+    EXPECT_TRUE(report(first).empty());
+    const auto flows = report(second);
+    ASSERT_EQ(flows.size(), 1u);
+    EXPECT_EQ(model::text_of(flows[0].process_name), "client");
+    EXPECT_EQ(flows[0].process_id, 17u);
+    EXPECT_EQ(flows[0].packets_out, 6u);
+  }
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/connection.h"
@@ -16,7 +18,8 @@ namespace weir::collect {
 /// Hits of one packet come in the order of its way through the rules. A hit after a verdict, or of a rule that the path
 /// has already, begins a new path: the connection's next packet was judged. Hits of staged policies decide nothing and
 /// are passed over.
-/// Bounds:  kMaxPaths; hits beyond are dropped (counted). Paths that nobody fetched go after kKeepNs.   Threads: one.
+/// Bounds:  kMaxPaths, about 100 B each; hits beyond are dropped (counted). Paths that nobody fetched go after kKeepNs.
+/// Threads: one.
 class HitTable {
  public:
   static constexpr std::size_t kMaxPaths = 262'144;
@@ -24,9 +27,10 @@ class HitTable {
   using Path = std::vector<model::PolicyHit>;
 
   void add(const model::PolicyHit& hit);
-  /// The path of the tuple (after DNAT, from the opener) in that direction; empty if there is none, or none with a
-  /// verdict yet. It is the caller's now.
-  Path take(const model::Tuple& tuple, bool egress);
+  /// The path of the tuple (after DNAT, from the opener) in that direction, which is then forgotten; empty if there is
+  /// none, or none with a verdict yet. Of its hits, addresses before DNAT and counts are not kept. Valid until the next
+  /// take().
+  const Path& take(const model::Tuple& tuple, bool egress);
   bool has(const model::Tuple& tuple, bool egress) const { return paths_.contains(Key{tuple, egress}); }
   /// Forgets what waits too long.
   void expire(std::int64_t now_ns);
@@ -48,7 +52,31 @@ class HitTable {
     }
   };
 
-  absl::flat_hash_map<Key, Path> paths_;
+  /// A hit that waits, and the one after it on its path.
+  struct Hit {
+    std::int64_t time_ns;
+    std::uint32_t next, id;
+    std::int32_t rule;
+    model::HitKind kind;
+    model::Action action;
+  };
+  static constexpr std::uint32_t kNone = ~0u;
+  struct Ends {
+    std::uint32_t first = kNone, last = kNone;
+  };
+
+  std::uint32_t number_of(std::string_view id);
+  void append(Ends& ends, const model::PolicyHit& hit);
+  void release(Ends& ends);
+
+  absl::flat_hash_map<Key, Ends> paths_;
+  std::vector<Hit> pool_;
+  /// The first of those that are not in use.
+  std::uint32_t free_ = kNone;
+  /// Names of policies and profiles by number: there are few, and many hits of each.
+  std::vector<std::string> ids_;
+  absl::flat_hash_map<std::string, std::uint32_t> id_numbers_;
+  Path taken_;
   std::uint64_t dropped_ = 0, unmatched_ = 0;
 };
 

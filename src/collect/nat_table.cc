@@ -23,7 +23,7 @@ Translation translation_of(const model::ConntrackEvent& e) {
 
 }  // namespace
 
-std::size_t NatTable::TupleHash::operator()(const Tuple& t) const {
+std::size_t TupleHash::operator()(const Tuple& t) const {
   const std::uint64_t ports = std::uint64_t{t.source_port} << 24 | std::uint64_t{t.dest_port} << 8 | t.protocol;
   const std::uint64_t hash = mix64(t.source.low() ^ ports, t.dest.low());
   return mix64(hash ^ t.source.high(), t.dest.high());

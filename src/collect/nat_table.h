@@ -22,6 +22,10 @@ struct Translation {
   friend bool operator==(const Translation&, const Translation&) = default;
 };
 
+struct TupleHash {
+  std::size_t operator()(const model::Tuple& t) const;
+};
+
 struct NatTableStats {
   std::uint64_t learned = 0, forgotten = 0;
   /// Translations not learnt for want of room; forgotten as nothing told of them for Options::max_age.
@@ -60,9 +64,6 @@ class NatTable {
   const NatTableStats& stats() const { return stats_; }
 
  private:
-  struct TupleHash {
-    std::size_t operator()(const model::Tuple& t) const;
-  };
   struct Entry {
     Translation translation;
     std::uint32_t id = 0;

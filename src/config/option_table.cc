@@ -22,6 +22,8 @@ const std::array kOptions = {
     OptionRow{"Windows and aggregation", "original_source_ips_limit", &Settings::original_source_ips_limit, 0, 10000, "", "", "Client addresses from forwarding headers listed in a record.", "flowLogsMaxOriginalIPsIncluded", kReload},
     OptionRow{"Windows and aggregation", "domains_limit", &Settings::domains_limit, 0, 1000, "", "", "Domain names listed in a record.", "flowLogsFileDomainsLimit", kReload},
     OptionRow{"Windows and aggregation", "nat_outgoing_ports_limit", &Settings::nat_outgoing_ports_limit, 0, 1000, "", "", "Source ports after SNAT listed in a record.", "flowLogsFileNatOutgoingPortLimit", kReload},
+    OptionRow{"Windows and aggregation", "collect_process_info", &Settings::collect_process_info, 0, 0, "", "", "Write the process fields where the source knows processes (TCP seen by ebpf), and tell flows of different process names apart.", "flowLogsCollectProcessInfo", kReload},
+    OptionRow{"Windows and aggregation", "process_limit", &Settings::process_limit, 0, 1000, "", "", "Process names of one key with records of their own in a window; the rest are merged into one, named `*`.", "flowLogsFilePerFlowProcessLimit", kReload},
     OptionRow{"Windows and aggregation", "max_flow_keys", &Settings::max_flow_keys, 1, 100 * kMillion, "", "", "Keys held in one window; above it aggregation widens before anything is dropped.", "", kReload},
     OptionRow{"Windows and aggregation", "exclude", &Settings::exclude, 0, 0, "", "filter", "Flows to leave out, as filter expressions; one that matches is enough.", "", kReload},
 
@@ -61,6 +63,7 @@ const std::array kOptions = {
     OptionRow{"Agent: sources", "nflog_groups", &Settings::nflog_groups, 1, 16, "", "group", "NFLOG groups of the data plane's log rules (Calico: 1 and 2).", ""},
     OptionRow{"Agent: sources", "interfaces", &Settings::interfaces, 1, 64, "", "wildcard", "Names of the host's ends of pods' interfaces, with `*` and `?`.", "interfacePrefix"},
     OptionRow{"Agent: sources", "drain_interval", &Settings::drain_interval, 0.1, 60, "", "", "Time between two readings of the kernel's flow table.", "", kReload},
+    OptionRow{"Agent: sources", "bpf_pin_directory", &Settings::bpf_pin_directory, 0, 0, "", "directory", "A BPF file system in which the maps of the eBPF source outlive the agent, so that a restart loses nothing; where it is none, counts end with the agent.", ""},
     OptionRow{"Agent: sources", "flow_table_entries", &Settings::flow_table_entries, 1024, 16 * kMillion, "", "", "Flows that the kernel's table holds between two readings; what does not fit is counted as lost.", ""},
     OptionRow{"Agent: sources", "conntrack_dump_interval", &Settings::conntrack_dump_interval, 1, 600, "", "", "Time between two readings of the connection tracker's table.", "", kReload},
     OptionRow{"Agent: sources", "conntrack_buffer_mb", &Settings::conntrack_buffer_mb, 1, 1024, "", "", "Receive buffer for events of the connection tracker, MiB.", ""},

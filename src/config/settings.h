@@ -29,6 +29,8 @@ struct Settings {
   std::int64_t original_source_ips_limit = 50;
   std::int64_t domains_limit = 5;
   std::int64_t nat_outgoing_ports_limit = 3;
+  bool collect_process_info = true;
+  std::int64_t process_limit = 2;
   std::int64_t max_flow_keys = 1'000'000;
   std::vector<std::string> exclude;
 
@@ -73,11 +75,12 @@ struct Settings {
   std::vector<std::string> nflog_groups{"1", "2"};
   std::vector<std::string> interfaces{"cali*", "lxc*", "azv*", "eni*", "gke*", "veth*"};
   std::chrono::nanoseconds drain_interval = std::chrono::seconds(1);
+  std::string bpf_pin_directory = "/sys/fs/bpf";
   std::int64_t flow_table_entries = 131'072;
   std::chrono::nanoseconds conntrack_dump_interval = std::chrono::seconds(5);
   std::int64_t conntrack_buffer_mb = 8;
   std::int64_t nflog_buffer_mb = 8;
-  std::int64_t packet_ring_kb = 512;
+  std::int64_t packet_ring_kb = 2048;
 
   // Agent: the cluster.
   std::string node_name;

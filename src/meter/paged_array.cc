@@ -49,8 +49,8 @@ void PagedMemory::grow(std::size_t bytes) {
   CHECK(wanted <= reserved_bytes_);
   if (wanted <= usable_bytes_) return;
   CHECK(mprotect(data_, wanted, PROT_READ | PROT_WRITE) == 0);
-  // Advice only: small pages are slower, not wrong.
-  madvise(data_ + usable_bytes_, wanted - usable_bytes_, MADV_HUGEPAGE);
+  // Advice only: small pages are slower, not wrong. What fits into one large page may need much less of it.
+  if (wanted > kHugePage) madvise(data_ + usable_bytes_, wanted - usable_bytes_, MADV_HUGEPAGE);
   usable_bytes_ = wanted;
 }
 

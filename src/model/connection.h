@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "base/hash.h"
 #include "base/ip.h"
@@ -61,6 +62,12 @@ struct TcpSample {
 
 /// A process's name as the kernel has it (TASK_COMM_LEN), filled up with zeros; all zeros: not known.
 using ProcessName = std::array<char, 16>;
+/// The name as a record shows it: `-` if not known. Lives as long as `name` does.
+inline std::string_view text_of(const ProcessName& name) {
+  const std::string_view all(name.data(), name.size());
+  const std::string_view text = all.substr(0, all.find('\0'));
+  return text.empty() ? std::string_view("-") : text;
+}
 
 /// Where a source saw a connection: a source at pods' interfaces sees each end's own half, and that end reports it.
 enum class ObservedAt : std::uint8_t {

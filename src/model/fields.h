@@ -91,12 +91,12 @@ inline constexpr auto kFlowFields = std::tuple{
     Field<&FlowRecord::nat_outgoing_ports>{"nat_outgoing_ports", FieldKind::kPortList, "Source ports after SNAT."},
     Field<&FlowRecord::policies>{"policies", FieldKind::kPolicies, "Ordered policy traces: `enforced_policies`, `pending_policies`."},
 
-    Field<&FlowRecord::process_name>{"process_name", FieldKind::kKeyword, "Executable; `-` not known, `*` several."},
-    Field<&FlowRecord::process_id>{"process_id", FieldKind::kKeyword, "Process id; `-` not known, `*` several."},
-    Field<&FlowRecord::process_args>{"process_args", FieldKind::kKeywordList, "Argument vectors seen."},
-    Field<&FlowRecord::num_process_names>{"num_process_names", FieldKind::kCount, "Distinct process names."},
-    Field<&FlowRecord::num_process_ids>{"num_process_ids", FieldKind::kCount, "Distinct process ids."},
-    Field<&FlowRecord::num_process_args>{"num_process_args", FieldKind::kCount, "Distinct argument vectors."},
+    Field<&FlowRecord::process_name>{"process_name", FieldKind::kKeyword, "Name of the process at the reporting side, as its kernel has it; `-` not known, `*` those beyond process_limit."},
+    Field<&FlowRecord::process_id>{"process_id", FieldKind::kKeyword, "Its id in the node's own PID namespace; `-` not known, `*` several."},
+    Field<&FlowRecord::process_args>{"process_args", FieldKind::kKeywordList, "Argument vectors seen; not taken by the agent."},
+    Field<&FlowRecord::num_process_names>{"num_process_names", FieldKind::kCount, "Distinct process names in this record."},
+    Field<&FlowRecord::num_process_ids>{"num_process_ids", FieldKind::kCount, "Distinct process ids in this record."},
+    Field<&FlowRecord::num_process_args>{"num_process_args", FieldKind::kCount, "Distinct argument vectors in this record."},
 
     Field<&FlowRecord::original_source_ips>{"original_source_ips", FieldKind::kIpList, "Client addresses from forwarding headers."},
     Field<&FlowRecord::num_original_source_ips>{"num_original_source_ips", FieldKind::kCount, "Their true number."},

@@ -52,6 +52,9 @@ struct ReportedFlow {
   std::uint64_t packets_in = 0, packets_out = 0, bytes_in = 0, bytes_out = 0;
   TcpSample tcp;
   std::uint16_t nat_port = 0;
+  /// The process at the reporting side, the same for all reports of a connection; 0: not known.
+  std::uint32_t process_id = 0;
+  ProcessName process_name{};
 
   /// Client addresses behind a proxy, from HTTP headers; new ones since the last report.
   std::span<const IpAddress> original_source_ips;

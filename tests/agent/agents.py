@@ -45,9 +45,19 @@ class Agent:
         self.process: subprocess.Popen | None = None
         self.notes: list[str] = []
 
+    @property
+    def name(self) -> str:
+        return f"{self.source} {self.node}"
+
     def start(self) -> None:
         """Returns once the agent watches the pods that there are."""
-        ready = threading.Event()
+        self.launch()
+        if not self.ready.wait(20) or self.process.poll() is not None:
+            raise AssertionError(f"the agent of {self.node} did not start: {self.notes[-5:]}")
+
+    def launch(self) -> None:
+        """As start(), without waiting."""
+        ready = self.ready = threading.Event()
         namespace = self.lab.state["nodes"][self.node]["netns"]
         process = self.lab.spawn(namespace, *self.words, stderr=subprocess.PIPE, text=True)
         self.process = process
@@ -61,8 +71,6 @@ class Agent:
 
         self.reader = threading.Thread(target=read, daemon=True)
         self.reader.start()
-        if not ready.wait(20) or process.poll() is not None:
-            raise AssertionError(f"the agent of {self.node} did not start: {self.notes[-5:]}")
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)

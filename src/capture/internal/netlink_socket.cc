@@ -1,8 +1,10 @@
 #include "capture/internal/netlink_socket.h"
 
 #include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -68,6 +70,13 @@ std::uint32_t NetlinkSocket::receive_buffer_bytes() const {
   socklen_t length = sizeof size;
   if (getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &size, &length) != 0) return 0;
   return static_cast<std::uint32_t>(size);
+}
+
+std::uint32_t NetlinkSocket::lost_messages() const {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t length = sizeof memory;
+  if (getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, memory.data(), &length) != 0) return 0;
+  return memory[SK_MEMINFO_DROPS];
 }
 
 DatagramBatch::DatagramBatch(std::size_t count, std::size_t bytes_each)

@@ -27,6 +27,8 @@ class NetlinkSocket {
   int fd() const { return fd_; }
   /// What the kernel granted, in its own count (twice what is usable).
   std::uint32_t receive_buffer_bytes() const;
+  /// Messages that the kernel dropped since the socket was opened, as its buffer was full.
+  std::uint32_t lost_messages() const;
 
   enum class Received : std::uint8_t {
     kData,

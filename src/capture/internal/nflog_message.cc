@@ -47,6 +47,9 @@ bool parse_nflog_message(std::span<const std::uint8_t> payload, NflogMessage& ou
       case NFULA_CT:
         out.conntrack = a.bytes;
         break;
+      case NFULA_SEQ:
+        if (a.has(4)) out.sequence = read_be32(a.bytes.data());
+        break;
       case NFULA_TIMESTAMP:
         if (a.has(16)) out.time_ns = time_of(a.bytes.data());
         break;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -12,6 +13,8 @@ namespace weir::capture {
 /// One logged packet as the kernel's message has it; the bytes belong to the message.
 struct NflogMessage {
   std::uint16_t group = 0;
+  /// Counts the packets of the group, lost ones too.
+  std::optional<std::uint32_t> sequence;
   /// Without its terminator.
   std::string_view prefix;
   /// From the IP header on.
