@@ -64,6 +64,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   TRY_ASSIGN(p.logs_, AgentLogs::open(settings, p.options_.note));
   TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
   TRY(p.open_sources(counted.value_or(0) * kSecond));
+  p.reduce_privileges();  // before there are threads
   NodeOptions node_options;
   node_options.initial_delay = std::chrono::nanoseconds(kInitialDelayNs);
   node_options.http_heads_only = p.feed_->http_heads_only();
@@ -99,12 +100,18 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   return {};
 }
 
-void AgentPipeline::open_endpoint() {
-  const bool netlink = hits_ != nullptr || nat_ != nullptr;
+void AgentPipeline::reduce_privileges() {
+  std::vector<std::string_view> used;
+  for (const SourceChoice& choice : choices_) {
+    if (choice.used) used.push_back(choice.source);
+  }
   // What keeps files of others usable was decided before.
-  const Status reduced = keep_capabilities(running_capabilities(feed_->name(), netlink) | file_capability());
+  const Status reduced = keep_capabilities(running_capabilities(used) | file_capability());
   if (!reduced.ok()) note("privileges: more are kept than needed: " + reduced.error().message);
   capabilities_ = held_capabilities();
+}
+
+void AgentPipeline::open_endpoint() {
   kernel_ = kernel_release();
   started_ns_ = wall_ns();
   const std::string& address = options_.settings.metrics_address;
@@ -200,7 +207,6 @@ void AgentPipeline::poll_interfaces() {
       if (status.ok() || status.error().code == ErrorCode::kNotFound) continue;
       note(added.name + ": its traffic is not seen: " + status.error().message);
     }
-  }
   }
 }
 

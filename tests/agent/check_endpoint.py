@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from lab_under_test import ROOT, lab, skip_without_kernel  # noqa: E402
 
 NEEDED = "+bpf,+perfmon,+net_admin,+net_raw"  # of docs/agent.md and deploy/daemonset.yaml
-KEPT = {"ebpf": {"NET_ADMIN", "BPF"}, "conntrack": {"NET_ADMIN"}, "afpacket": {"NET_ADMIN", "NET_RAW"}}
+KEPT = {"ebpf": {"NET_ADMIN", "BPF"}, "conntrack": {"NET_ADMIN", "NET_RAW"}, "afpacket": {"NET_ADMIN", "NET_RAW"}}
 BITS = {12: "NET_ADMIN", 13: "NET_RAW", 38: "PERFMON", 39: "BPF"}
 
 
