@@ -59,27 +59,30 @@ class Agent:
 
     def start(self) -> None:
         """Returns once the agent watches the pods that there are."""
-        begun = len(self.notes)
         self.launch()
-        if not self.ready.wait(20) or not any(READY.search(note) for note in self.notes[begun:]):
+        if not self.ready.wait(20) or not self.watches:
             raise AssertionError(f"the agent of {self.node} did not start: {self.notes[-5:]}")
 
     def launch(self) -> None:
         """As start(), without waiting."""
         ready = self.ready = threading.Event()
-        namespace = self.lab.state["nodes"][self.node]["netns"]
-        process = self.lab.spawn(namespace, *self.words, stderr=subprocess.PIPE, text=True)
+        self.watches = False
+        process = self.spawn(self.lab.state["nodes"][self.node]["netns"])
         self.process = process
 
         def read() -> None:
             for line in process.stderr:
                 self.notes.append(line.rstrip())
                 if READY.search(line):
+                    self.watches = True
                     ready.set()
             ready.set()
 
         self.reader = threading.Thread(target=read, daemon=True)
         self.reader.start()
+
+    def spawn(self, namespace: str) -> subprocess.Popen:
+        return self.lab.spawn(namespace, *self.words, stderr=subprocess.PIPE, text=True)
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
