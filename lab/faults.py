@@ -14,9 +14,9 @@ TABLE = "weirlab_faults"
 def do(lab, words: list) -> str:
     if not words or words[0] not in COMMANDS:
         raise RuntimeError(f"unknown fault {' '.join(words[:1])!r}; there are {', '.join(COMMANDS)}")
-    verb, count = COMMANDS[words[0]]
-    if len(words) - 1 != count:
-        raise RuntimeError(f"{words[0]}: {count} arguments wanted")
+    verb, *counts = COMMANDS[words[0]]
+    if len(words) - 1 not in counts:
+        raise RuntimeError(f"{words[0]}: {' or '.join(map(str, counts))} arguments wanted")
     told = verb(lab, *words[1:])
     lab.write_state()
     return told
@@ -28,9 +28,11 @@ def _kill_pod(lab, name: str) -> str:
     return f"{pod.full_name} is gone"
 
 
-def _replace_pod(lab, name: str) -> str:
+def _replace_pod(lab, name: str, new_name: str = "") -> str:
     """Another pod of the same owner gets the address: its own name, uid, namespace and interface."""
     old = _pod(lab, name)
+    if new_name and any(p.full_name == f"{old.namespace}/{new_name}" for p in lab.cluster.pods):
+        raise RuntimeError(f"there is a pod {new_name} already")
     item = next(o for o in lab.objects if _is_pod(o, old))
     _delete(lab, old)
     item = copy.deepcopy(item)
@@ -38,7 +40,9 @@ def _replace_pod(lab, name: str) -> str:
     meta.pop("deletionTimestamp", None)
     meta["uid"] = str(uuid.uuid4())
     meta["creationTimestamp"] = _now()
-    if not any(owner["kind"] == "StatefulSet" for owner in meta.get("ownerReferences", [])):
+    if new_name:
+        meta["name"] = new_name
+    elif not any(owner["kind"] == "StatefulSet" for owner in meta.get("ownerReferences", [])):
         letters = "".join(random.choices("bcdfghjklmnpqrstvwxz2456789", k=5))
         meta["name"] = meta.get("generateName", old.name + "-") + letters
     pod = manifests.Cluster([*lab.objects, item]).pods[-1]
@@ -65,6 +69,21 @@ def _apply(lab, path: str) -> str:
     lab.set_objects([o for o in lab.objects if _identity(o) not in names] + new)
     lab.enforce()
     return f"applied {len(new)} objects"
+
+
+def _delete_objects(lab, path: str) -> str:
+    """Removes what `apply` of the same file has put there."""
+    names = []
+    for item in manifests.load(path):
+        if item["kind"] in ("NetworkPolicy", "NetworkSet"):
+            item["metadata"].setdefault("namespace", "default")
+        names.append(_identity(item))
+    known = [_identity(o) for o in lab.objects if o["kind"] in ("NetworkPolicy", "NetworkSet", "GlobalNetworkSet")]
+    if missing := [name for name in names if name not in known]:
+        raise RuntimeError(f"{path}: no {'/'.join(missing[0])} to delete")
+    lab.set_objects([o for o in lab.objects if _identity(o) not in names])
+    lab.enforce()
+    return f"deleted {len(names)} objects"
 
 
 def _break_dns(lab) -> str:
@@ -95,8 +114,9 @@ def _heal(lab) -> str:
 
 COMMANDS = {
     "kill-pod": (_kill_pod, 1),
-    "replace-pod": (_replace_pod, 1),
+    "replace-pod": (_replace_pod, 1, 2),
     "apply": (_apply, 1),
+    "delete": (_delete_objects, 1),
     "break-dns": (_break_dns, 0),
     "drop-acks": (_drop_acks, 2),
     "heal": (_heal, 0),

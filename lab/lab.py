@@ -3,7 +3,8 @@
 
 usage: lab/lab.py up [--name N] [--state DIR] [--manifests FILE] [--rate R]   until SIGTERM, SIGINT or `down`
        lab/lab.py run --state DIR --connections N [--concurrency C] [--seed S] [--mix KIND=WEIGHT,...]
-       lab/lab.py fault --state DIR kill-pod POD | replace-pod POD | apply FILE | break-dns | drop-acks SRC DST | heal
+       lab/lab.py fault --state DIR kill-pod POD | replace-pod POD [NAME] | apply FILE | delete FILE |
+                                        break-dns | drop-acks SRC DST | heal
        lab/lab.py truth --state DIR [--out FILE]     every connection so far, with what policy says of it
        lab/lab.py down --state DIR                   also what a crashed lab left
        lab/lab.py record [--manifests FILE] [--out FILE]    records the demo capture of testdata/shop
@@ -55,7 +56,7 @@ def fault(options: argparse.Namespace) -> None:
     import state
 
     words = options.words
-    if words[:1] == ["apply"]:
+    if words[:1] in (["apply"], ["delete"]):
         words = [words[0], *(os.path.abspath(word) for word in words[1:])]
     print(state.ask(os.path.abspath(options.state), {"fault": words})["result"])
 

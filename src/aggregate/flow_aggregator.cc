@@ -149,7 +149,7 @@ std::uint64_t FlowAggregator::service_word(const model::ServiceRef* service, Lev
 }
 
 ProcessNames::Id FlowAggregator::process_of(const model::ReportedFlow& flow) {
-  if (flow.process_id == 0 || !options_.include_processes) return ProcessNames::kNone;
+  if (!options_.include_processes) return ProcessNames::kNone;
   const ProcessNames::Id id = processes_.intern(flow.process_name);
   if (id == ProcessNames::kSeveral) ++stats_.widened;
   return id;
@@ -188,9 +188,7 @@ std::size_t FlowAggregator::room(const FlowKey& key, Level wanted) const {
   return level == Level::kGroups ? all - all / 16 : all - all / 8;
 }
 
-std::uint32_t FlowAggregator::find_or_admit(Keyed& keyed) {
-  const std::uint32_t found = store_.find(keyed.hash, keyed.key, keyed.addresses);
-  if (found != FlowStore::kNone) return found;
+std::uint32_t FlowAggregator::admit(const Keyed& keyed) {
   const Level wanted = keyed.key.level();
   if (widened_entries_ == 0 && store_.size() < room(keyed.key, wanted)) return insert(keyed);
 
@@ -224,6 +222,7 @@ std::uint32_t FlowAggregator::find_or_admit(Keyed& keyed) {
 std::uint32_t FlowAggregator::insert(const Keyed& keyed) {
   FlowIdentity identity;
   if (is_wide(keyed.key)) ++widened_entries_;
+  if (keyed.key.process() != ProcessNames::kNone) ++process_entries_;
   identity.source = keyed.flow->source;
   identity.dest = keyed.flow->dest;
   identity.service = options_.include_services ? keyed.flow->service : nullptr;
@@ -252,7 +251,7 @@ void FlowAggregator::add(std::span<const model::ReportedFlow> flows) {
     }
     const bool denied = is_denied(flow);
     make_key(flow, static_cast<Level>(denied ? options_.level_denied : options_.level_allowed), denied,
-             process_of(flow), batch_[size]);
+             flow.process_id != 0 ? process_of(flow) : ProcessNames::kNone, batch_[size]);
     store_.prefetch_slot(batch_[size].hash);
     if (++size == kBatch) {
       count_batch(size);
@@ -265,7 +264,9 @@ void FlowAggregator::add(std::span<const model::ReportedFlow> flows) {
 void FlowAggregator::count_batch(std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) store_.prefetch_entry(batch_[i].hash);
   for (std::size_t i = 0; i < size; ++i) {
-    const std::uint32_t position = find_or_admit(batch_[i]);
+    const Keyed& keyed = batch_[i];
+    std::uint32_t position = store_.find(keyed.hash, keyed.key, keyed.addresses);
+    if (position == FlowStore::kNone) position = admit(keyed);
     if (position != FlowStore::kNone) apply(position, *batch_[i].flow);
   }
 }
@@ -376,14 +377,15 @@ void FlowAggregator::flush(std::int64_t window_start_s, std::int64_t window_end_
   record_ = {};
   record_.start_time = window_start_s;
   record_.end_time = window_end_s;
-  groups_.build(store_, options_.process_limit);
+  if (process_entries_ != 0) groups_.build(store_, options_.process_limit);
   for (std::uint32_t position = 0; position < store_.size(); ++position) {
-    if (groups_.is_follower(position)) continue;
-    fill_record(position);
-    sink(record_);
-    ++stats_.records;
+    if (process_entries_ == 0 || !groups_.is_follower(position)) {
+      fill_record(position);
+      sink(record_);
+      ++stats_.records;
+    }
+    reset_entry(position);  // of a follower, its leader was before
   }
-  for (std::uint32_t position = 0; position < store_.size(); ++position) reset_entry(position);
   release_removed();
   store_.compact();
   if (processes_.size() > kMaxIdleNames) sweep_processes();
@@ -412,7 +414,7 @@ void FlowAggregator::merge_followers(std::uint32_t position) {
 }
 
 void FlowAggregator::fill_record(std::uint32_t position) {
-  if (groups_.is_leader(position)) {
+  if (process_entries_ != 0 && groups_.is_leader(position)) {
     merge_followers(position);
     fill_ends(merged_.entry, merged_.identity);
     fill_counters(merged_.entry, merged_.tcp);
@@ -511,6 +513,7 @@ void FlowAggregator::release_removed() {
     const FlowEntry& entry = store_.entry(position);
     if (entry.open != 0) continue;
     if (is_wide(entry.key)) --widened_entries_;
+    if (entry.key.process() != ProcessNames::kNone) --process_entries_;
     std::unique_ptr<FlowDetails>& details = store_.identity(position).details;
     if (details == nullptr) continue;
     addresses_held_ -= details->held();

@@ -125,10 +125,11 @@ class FlowAggregator {
   std::uint64_t endpoint_word(const model::Endpoint& endpoint, Level level);
   std::uint64_t service_word(const model::ServiceRef* service, Level level);
   void make_key(const model::ReportedFlow& flow, Level level, bool denied, ProcessNames::Id process, Keyed& keyed);
-  ProcessNames::Id process_of(const model::ReportedFlow& flow);
+  [[gnu::noinline]] ProcessNames::Id process_of(const model::ReportedFlow& flow);
   /// It holds what has no key of its own for want of room.
   bool is_wide(const FlowKey& key) const;
-  std::uint32_t find_or_admit(Keyed& keyed);
+  /// What is not in the store: where it is counted.
+  [[gnu::noinline]] std::uint32_t admit(const Keyed& keyed);
   std::uint32_t insert(const Keyed& keyed);
   /// Most keys that may be held for a new key like `key`, wished for at `wanted`.
   std::size_t room(const FlowKey& key, Level wanted) const;
@@ -139,7 +140,7 @@ class FlowAggregator {
   FlowDetails& details_of(FlowIdentity& identity);
   template <typename T>
   void add_bounded(DistinctSet<T>& set, const T& value, std::size_t free);
-  void add_process(std::uint32_t position, std::uint32_t process_id);
+  [[gnu::noinline]] void add_process(std::uint32_t position, std::uint32_t process_id);
   void merge_followers(std::uint32_t position);
   void fill_record(std::uint32_t position);
   void fill_counters(const FlowEntry& entry, const TcpTotals& tcp);
@@ -157,6 +158,8 @@ class FlowAggregator {
   std::uint32_t window_ = 1;
   /// Entries of wide keys: while there are any, new keys are looked for among them first.
   std::size_t widened_entries_ = 0;
+  /// Entries with a process.
+  std::size_t process_entries_ = 0;
   std::size_t addresses_held_ = 0;
 
   LabelIntersections labels_;

@@ -35,7 +35,7 @@ AgentState state_of_an_agent() {
   state.cluster.pods = 12;
   state.cost = {1.5, 0.5, 42'000'000};
   state.interval_ns = 300'000'000'000;
-  state.capabilities = running_capabilities("ebpf", true);
+  state.capabilities = running_capabilities({"ebpf", "nflog"});
   return state;
 }
 

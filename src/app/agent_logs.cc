@@ -10,6 +10,7 @@ flowlog::LogFileOptions file_options(const config::Settings& settings, std::func
   flowlog::LogFileOptions options;
   options.max_bytes = static_cast<std::uint64_t>(settings.log_max_size_mb) * 1024 * 1024;
   options.max_files = static_cast<int>(settings.log_max_files);
+  options.max_buffered_bytes = static_cast<std::size_t>(settings.log_buffer_mb) * 1024 * 1024;
   options.note = std::move(note);
   return options;
 }

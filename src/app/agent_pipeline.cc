@@ -64,6 +64,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   TRY_ASSIGN(p.logs_, AgentLogs::open(settings, p.options_.note));
   TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
   TRY(p.open_sources(counted.value_or(0) * kSecond));
+  p.reduce_privileges();  // before there are threads
   NodeOptions node_options;
   node_options.initial_delay = std::chrono::nanoseconds(kInitialDelayNs);
   node_options.http_heads_only = p.feed_->http_heads_only();
@@ -99,12 +100,18 @@ Status AgentPipeline::open_sources(std::int64_t counted_until_ns) {
   return {};
 }
 
-void AgentPipeline::open_endpoint() {
-  const bool netlink = hits_ != nullptr || nat_ != nullptr;
+void AgentPipeline::reduce_privileges() {
+  std::vector<std::string_view> used;
+  for (const SourceChoice& choice : choices_) {
+    if (choice.used) used.push_back(choice.source);
+  }
   // What keeps files of others usable was decided before.
-  const Status reduced = keep_capabilities(running_capabilities(feed_->name(), netlink) | file_capability());
+  const Status reduced = keep_capabilities(running_capabilities(used) | file_capability());
   if (!reduced.ok()) note("privileges: more are kept than needed: " + reduced.error().message);
   capabilities_ = held_capabilities();
+}
+
+void AgentPipeline::open_endpoint() {
   kernel_ = kernel_release();
   started_ns_ = wall_ns();
   const std::string& address = options_.settings.metrics_address;
@@ -116,6 +123,7 @@ void AgentPipeline::open_endpoint() {
     return;
   }
   endpoint_ = std::move(endpoint).value();
+  publish_state(false);
   note("metrics: http://" + endpoint_->address().to_string() + "/metrics");
 }
 
@@ -145,7 +153,7 @@ Status AgentPipeline::run() {
   ::malloc_trim(0);
   note("watching " + std::to_string(watched_) + " interfaces");
   drain(window_start_ns_);
-  publish_state();
+  publish_state(true);
   while (!stopping_) {
     wait();
     poll_interfaces();
@@ -154,7 +162,7 @@ Status AgentPipeline::run() {
     if (steady_ns() >= next_cluster_ns_) follow_cluster(now);
     if (steady_ns() >= next_drain_ns_) {
       drain(now);
-      publish_state();
+      publish_state(true);
       next_drain_ns_ = steady_ns() + drain_ns_;
     }
     const bool set_back = now < window_start_ns_;
@@ -259,7 +267,7 @@ AgentTotals AgentPipeline::totals() {
   return totals;
 }
 
-void AgentPipeline::publish_state() {
+void AgentPipeline::publish_state(bool drained) {
   if (endpoint_ == nullptr) return;
   AgentState state;
   state.node = options_.node;
@@ -281,7 +289,7 @@ void AgentPipeline::publish_state() {
   state.interval_ns = interval_ns_;
   state.budget_step = budget_.step();
   state.capabilities = capabilities_;
-  endpoint_->publish(state, state.cluster.configured && state.cluster.synced);
+  endpoint_->publish(state, drained && state.cluster.configured && state.cluster.synced);
 }
 
 void AgentPipeline::close_window(std::int64_t now_ns) {

@@ -73,9 +73,12 @@ class AgentPipeline {
   bool take_new_settings();
   std::vector<model::SourceCounts> source_counts();
   AgentTotals totals();
-  /// Gives up the capabilities that only the start needs, and starts to serve how the agent does.
+  /// Gives up the capabilities that only the start needs.
+  void reduce_privileges();
+  /// Starts to serve how the agent does.
   void open_endpoint();
-  void publish_state();
+  /// `drained`: sources and cluster were read since the start.
+  void publish_state(bool drained);
   void note(std::string_view text) const { options_.note(text); }
 
   Options options_;

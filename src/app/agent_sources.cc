@@ -80,6 +80,9 @@ Result<AgentSources> open_agent_sources(const config::Settings& settings, std::i
     auto payloads = PacketFeed::create(settings, false, PacketFeed::Role::kPayloadsOnly);
     if (payloads.ok()) {
       sources.payloads = std::move(payloads).value();
+      for (SourceChoice& choice : sources.choices) {
+        if (choice.source == "afpacket") choice = {"afpacket", true, "packets for the DNS and L7 logs"};
+      }
     } else {
       note("payloads: no DNS and L7 logs, domains and clients behind proxies: " + payloads.error().message);
     }

@@ -4,6 +4,7 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <vector>
 
 #include "app/agent_status.h"
 #include "app/text_table.h"
@@ -25,6 +26,15 @@ std::uint64_t number_of(Element element) { return value_of<std::uint64_t>(elemen
 /// Also of a whole number.
 double real_of(Element element) { return value_of<double>(element); }
 
+/// Items of a list that may be absent: an empty value must not be walked through.
+std::vector<dom::element> items(Element list) {
+  dom::array array;
+  std::vector<dom::element> found;
+  if (list.get(array) != simdjson::SUCCESS) return found;
+  for (const dom::element item : array) found.push_back(item);
+  return found;
+}
+
 void add_row(std::string& out, const char* name, const std::string& value) {
   char label[32];
   std::snprintf(label, sizeof label, "%-13s", name);
@@ -36,7 +46,9 @@ std::string joined(std::string list, const std::string& item) { return list.empt
 /// "map_full_packets 3, dns_ring_full 1"; empty: none above 0.
 std::string losses(Element counts) {
   std::string text;
-  for (const auto& [name, count] : value_of<dom::object>(counts)) {
+  dom::object object;
+  if (counts.get(object) != simdjson::SUCCESS) return text;
+  for (const auto& [name, count] : object) {
     const std::uint64_t number = number_of(dom::element(count));
     if (number > 0) text = joined(text, std::string(name) + " " + std::to_string(number));
   }
@@ -45,7 +57,7 @@ std::string losses(Element counts) {
 
 void add_sources(std::string& out, const dom::element& status) {
   std::string lost;
-  for (const dom::element source : value_of<dom::array>(status["sources"])) {
+  for (const dom::element source : items(status["sources"])) {
     const std::string name = text_of(source["name"]);
     if (value_of<bool>(source["used"])) {
       const std::uint64_t packets = number_of(source["packets"]);
@@ -61,7 +73,7 @@ void add_sources(std::string& out, const dom::element& status) {
   const Element connections = status["connections"];
   const std::string dropped = losses(connections["dropped"]);
   if (!dropped.empty()) lost = joined(lost, "after the sources " + dropped);
-  for (const dom::element log : value_of<dom::array>(status["logs"])) {
+  for (const dom::element log : items(status["logs"])) {
     const std::uint64_t lines = number_of(log["lines_dropped"]);
     if (lines > 0) lost = joined(lost, text_of(log["name"]) + " log " + std::to_string(lines) + " lines");
   }
@@ -86,7 +98,7 @@ void add_cluster(std::string& out, const dom::element& status) {
               std::to_string(number_of(cluster["pods"])) + " pods, " +
               std::to_string(number_of(cluster["namespaces"])) + " namespaces, " +
               std::to_string(number_of(cluster["network_policies"])) + " network policies");
-  for (const dom::element kind : value_of<dom::array>(cluster["kinds"])) {
+  for (const dom::element kind : items(cluster["kinds"])) {
     const std::string state = text_of(kind["state"]);
     if (state == "watching") continue;
     const std::string error = text_of(kind["last_error"]);
@@ -96,7 +108,7 @@ void add_cluster(std::string& out, const dom::element& status) {
 
 void add_logs(std::string& out, const dom::element& status) {
   const char* label = "logs";
-  for (const dom::element log : value_of<dom::array>(status["logs"])) {
+  for (const dom::element log : items(status["logs"])) {
     add_row(out, label,
             text_of(log["path"]) + ": " + std::to_string(number_of(log["lines_written"])) + " lines, " +
                 short_count(number_of(log["size_bytes"])) + "B" +
@@ -137,7 +149,7 @@ Result<std::string> status_text(std::string_view json) {
     add_row(out, "", "above its CPU budget: aggregation is " + std::to_string(step) + " levels wider than configured");
   }
   std::string capabilities;
-  for (const dom::element name : value_of<dom::array>(status["capabilities"])) {
+  for (const dom::element name : items(status["capabilities"])) {
     capabilities = joined(capabilities, text_of(dom::element(name)));
   }
   add_row(out, "privileges", capabilities.empty() ? "none" : capabilities);

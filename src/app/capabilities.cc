@@ -63,11 +63,17 @@ Status write_sets(const Sets& sets) {
 
 Capabilities agent_capabilities() { return bit(CAP_BPF) | bit(CAP_PERFMON) | bit(CAP_NET_ADMIN) | bit(CAP_NET_RAW); }
 
-Capabilities running_capabilities(const std::string& feed, bool netlink) {
-  Capabilities set = netlink ? bit(CAP_NET_ADMIN) : 0;
-  if (feed == "ebpf") set |= bit(CAP_BPF) | bit(CAP_NET_ADMIN);
-  if (feed == "conntrack") set |= bit(CAP_NET_ADMIN);
-  if (feed == "afpacket") set |= bit(CAP_NET_RAW);
+Capabilities running_capabilities(const std::vector<std::string_view>& sources) {
+  Capabilities set = 0;
+  for (const std::string_view source : sources) {
+    if (source == "ebpf") {
+      set |= bit(CAP_BPF) | bit(CAP_NET_ADMIN);
+    } else if (source == "afpacket") {
+      set |= bit(CAP_NET_RAW);
+    } else {  // by netlink, which asks with each request
+      set |= bit(CAP_NET_ADMIN);
+    }
+  }
   return set;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -14,8 +15,10 @@ using Capabilities = std::uint64_t;
 /// What the agent can use at all: BPF, PERFMON, NET_ADMIN and NET_RAW. Nothing else is ever needed, but for files that
 /// belong to somebody else (DAC_OVERRIDE).
 Capabilities agent_capabilities();
-/// What is needed once the sources are open, to watch the pods that come and go; `feed`: the source of connections.
-Capabilities running_capabilities(const std::string& feed, bool netlink);
+/// What is needed once the sources are open, to watch the pods that come and go; `sources`: those in use, by their
+/// names
+/// ("ebpf", "conntrack", "afpacket", "nflog", "nat").
+Capabilities running_capabilities(const std::vector<std::string_view>& sources);
 /// DAC_OVERRIDE.
 Capabilities file_capability();
 

@@ -29,10 +29,11 @@ TEST(Capabilities, NamesAreThoseOfTheManual) {
 }
 
 TEST(Capabilities, ARunningAgentNeedsWhatItsSourceNeeds) {
-  EXPECT_EQ(capability_names(running_capabilities("ebpf", true)), (std::vector<std::string>{"NET_ADMIN", "BPF"}));
-  EXPECT_EQ(capability_names(running_capabilities("conntrack", true)), std::vector<std::string>{"NET_ADMIN"});
-  EXPECT_EQ(capability_names(running_capabilities("afpacket", false)), std::vector<std::string>{"NET_RAW"});
-  EXPECT_EQ(capability_names(running_capabilities("afpacket", true)),
+  EXPECT_EQ(capability_names(running_capabilities({"ebpf", "nflog", "nat"})),
+            (std::vector<std::string>{"NET_ADMIN", "BPF"}));
+  EXPECT_EQ(capability_names(running_capabilities({"conntrack", "nflog"})), std::vector<std::string>{"NET_ADMIN"});
+  EXPECT_EQ(capability_names(running_capabilities({"afpacket"})), std::vector<std::string>{"NET_RAW"});
+  EXPECT_EQ(capability_names(running_capabilities({"conntrack", "afpacket"})),
             (std::vector<std::string>{"NET_ADMIN", "NET_RAW"}));
 }
 
@@ -41,11 +42,11 @@ TEST(Capabilities, WhatIsGivenUpIsGone) {
   EXPECT_EQ(in_child([&] {
               if (!keep_capabilities(agent_capabilities()).ok()) return 1;
               if (held_capabilities() != (before & agent_capabilities())) return 2;
-              if (!keep_capabilities(running_capabilities("conntrack", false)).ok()) return 3;
-              if (held_capabilities() != (before & running_capabilities("conntrack", false))) return 4;
+              if (!keep_capabilities(running_capabilities({"conntrack"})).ok()) return 3;
+              if (held_capabilities() != (before & running_capabilities({"conntrack"}))) return 4;
               // There is no way back.
               if (!keep_capabilities(agent_capabilities()).ok()) return 5;
-              return held_capabilities() == (before & running_capabilities("conntrack", false)) ? 0 : 6;
+              return held_capabilities() == (before & running_capabilities({"conntrack"})) ? 0 : 6;
             }),
             0);
   EXPECT_EQ(held_capabilities(), before);

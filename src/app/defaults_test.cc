@@ -83,6 +83,7 @@ TEST(Defaults, OfTheOtherStagesAreThoseOfTheSettings) {
   EXPECT_EQ(kSettings.interfaces, capture::InterfaceWatch::Options().names);
   EXPECT_EQ(static_cast<std::uint64_t>(kSettings.log_max_size_mb) << 20, flowlog::LogFileOptions().max_bytes);
   EXPECT_EQ(kSettings.log_max_files, flowlog::LogFileOptions().max_files);
+  EXPECT_EQ(kSettings.log_buffer_mb * 1024 * 1024, flowlog::LogFileOptions().max_buffered_bytes);
 }
 
 TEST(Defaults, AListOfPortsIsNoLongerThanTheDecoderTakes) {

@@ -158,6 +158,7 @@ std::string rule_text(const model::FlowRecord& record) {
     rest.remove_prefix(std::min(rest.size(), part.size() + 1));
   }
   const auto [index, tier, policy, action, rule] = parts;
+  if (rule.empty()) return record.policies.enforced->entries.back();  // another form: as it is
   if (tier == "__PROFILE__") return action == "allow" ? "no policy" : "no policy allows it";
   // A data plane that does not tell which of the policies came to the end of the tier.
   if (policy == "__NO_MATCH__") return "no rule of any policy allows it";

@@ -19,7 +19,7 @@ TEST(DemoLines, RulesAreToldInWords) {
       {"another tier", "0|security|security.block|deny|0", "security security.block rule 0"},
       {"no policy selects the pod", "0|__PROFILE__|__PROFILE__.kns.shop|allow|0", "no policy"},
       {"end of a tier", "0|default|__NO_MATCH__|deny|-1", "no rule of any policy allows it"},
-      {"not a trace", "x", " rule "},
+      {"another form", "x|y", "x|y"},
   };
   for (const RuleCase& test : kCases) {
     SCOPED_TRACE(test.name);

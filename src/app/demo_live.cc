@@ -296,7 +296,7 @@ Status LiveDemo::start_agents() {
   for (Node& node : nodes_) {
     TRY_ASSIGN(node.agent, ChildProcess::start({"ip", "netns", "exec", node.netns, self_, "agent", "--node", node.name,
                                                 "--cluster", manifests_, "--log-dir", node.log_directory, "--source",
-                                                options_.source, "--interval", "5s"},
+                                                options_.source, "--interval", "5s", "--set", "bpf_pin_directory="},
                                                {node.error_file, false}));
   }
   const auto deadline = Clock::now() + kAgentPatience;

@@ -45,9 +45,13 @@ void DemoSummary::add_agent_line(const std::string& node, std::string_view text)
   totals.rss_bytes = std::max(totals.rss_bytes, value_of<std::uint64_t>(line, "rss_bytes"));
   if (totals.start == 0) totals.start = value_of<std::int64_t>(line, "start_time");
   totals.end = value_of<std::int64_t>(line, "end_time");
-  for (const dom::element source : value_of<dom::array>(line, "sources")) {
+  dom::array sources;
+  if (line["sources"].get(sources) != simdjson::SUCCESS) return;
+  for (const dom::element source : sources) {
     const std::string name(value_of<std::string_view>(source, "name"));
-    for (const dom::element lost : value_of<dom::array>(source, "lost")) {
+    dom::array all;
+    if (source["lost"].get(all) != simdjson::SUCCESS) continue;
+    for (const dom::element lost : all) {
       if (const auto count = value_of<std::uint64_t>(lost, "count"); count > 0) {
         lost_[name + " " + std::string(value_of<std::string_view>(lost, "name"))] += count;
       }

@@ -195,6 +195,13 @@ TEST_F(CollectorTest, OriginalSourcesComeWithTheNextReportAndOnlyOnce) {
   ASSERT_EQ(flows[0].original_source_ips.size(), 1u);
   EXPECT_EQ(flows[0].original_source_ips[0].to_string(), "203.0.113.9");
   EXPECT_TRUE(add(next)[0].original_source_ips.empty());
+
+  collector_->on_http(request);
+  next.delta = {};
+  const auto silent = add(next);
+  ASSERT_EQ(silent.size(), 1u) << "news, though the connection is silent";
+  EXPECT_EQ(silent[0].original_source_ips.size(), 1u);
+  EXPECT_TRUE(add(next).empty());
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ const std::array kOptions = {
     OptionRow{"Agent: logs", "log_directory", &Settings::log_directory, 0, 0, "", "directory", "Where `flows.log`, `dns.log`, `l7.log` and `agent.log` are written.", "flowLogsFileDirectory"},
     OptionRow{"Agent: logs", "log_max_size_mb", &Settings::log_max_size_mb, 1, kMaxMiB, "", "", "A log of this size is rotated, MiB.", "flowLogsFileMaxFileSizeMB", kReload},
     OptionRow{"Agent: logs", "log_max_files", &Settings::log_max_files, 1, 1000, "", "", "Rotated files kept of each log.", "flowLogsFileMaxFiles", kReload},
+    OptionRow{"Agent: logs", "log_buffer_mb", &Settings::log_buffer_mb, 1, 1024, "", "", "Lines of each log that wait in memory while the disk is full, MiB; what no longer fits is counted as lost.", ""},
     OptionRow{"Agent: logs", "flow_log_allowed", &Settings::flow_log_allowed, 0, 0, "", "", "Write flows without a deny in their trace.", "flowLogsFileEnabledForAllowed", kReload},
     OptionRow{"Agent: logs", "flow_log_denied", &Settings::flow_log_denied, 0, 0, "", "", "Write flows with a deny in their trace.", "flowLogsFileEnabledForDenied", kReload},
     OptionRow{"Agent: logs", "dns_log", &Settings::dns_log, 0, 0, "", "", "Write `dns.log`.", "dnsLogsFileEnabled"},

@@ -92,6 +92,7 @@ struct Settings {
   std::string log_directory = "/var/log/weir";
   std::int64_t log_max_size_mb = 100;
   std::int64_t log_max_files = 5;
+  std::int64_t log_buffer_mb = 64;
   bool flow_log_allowed = true;
   bool flow_log_denied = true;
   bool dns_log = true;

@@ -81,7 +81,7 @@ TEST(Meter, FindsTheSideThatOpened) {
       {"a known service port above 1024", make_tcp(0, tuple(5432, 40000, 6), kTcpAck), false},
       {"an unknown port", make_tcp(0, tuple(5433, 40000, 6), kTcpAck), true},
       {"two service ports", make_tcp(0, tuple(80, 8080, 6), kTcpAck), true},
-      {"a service port and one that is not ephemeral", make_tcp(0, tuple(80, 20000, 6), kTcpAck), true},
+      {"a service port and one that is none", make_tcp(0, tuple(80, 20000, 6), kTcpAck), false},
       {"UDP request", make_packet(0, tuple(40000, 53, 17)), true},
       {"UDP answer", make_packet(0, tuple(53, 40000, 17)), false},
       {"fragment without ports", make_packet(0, tuple(0, 0, 17)), true},

@@ -1,10 +1,12 @@
 """The agents of a lab's nodes, under test: started, ended, and what they have written."""
 
 import contextlib
+import ctypes
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lab"))
 
 import ground_truth  # noqa: E402
+import state as lab_state  # noqa: E402
 from lab_under_test import LabUnderTest  # noqa: E402
 
 LOGS = ("flows.log", "dns.log", "l7.log", "agent.log")
@@ -34,11 +37,16 @@ SETTINGS = (
 class Agent:
     """One node's agent. Its logs stay when it is started again."""
 
-    def __init__(self, weir: str, lab: LabUnderTest, node: str, source: str, interval: str, *settings: str) -> None:
+    def __init__(
+        self, weir: str, lab: LabUnderTest, node: str, source: str, interval: str, *settings: str, config: str = ""
+    ) -> None:
+        """`config`: a file, whose options the agent may take over anew; `interval` may be empty then."""
         self.lab, self.node, self.source = lab, node, source
         self.logs = os.path.join(lab.directory, f"logs-{source}-{node}")
         words = [weir, "agent", "--node", node, "--cluster", lab.state["manifests"], "--source", source]
-        words += ["--log-dir", self.logs, "--interval", interval]
+        words += ["--log-dir", self.logs]
+        words += ["--interval", interval] if interval else []
+        words += ["--config", config] if config else []
         for setting in (*SETTINGS, *settings):
             words += ["--set", setting]
         self.words = words
@@ -52,25 +60,29 @@ class Agent:
     def start(self) -> None:
         """Returns once the agent watches the pods that there are."""
         self.launch()
-        if not self.ready.wait(20) or self.process.poll() is not None:
+        if not self.ready.wait(20) or not self.watches:
             raise AssertionError(f"the agent of {self.node} did not start: {self.notes[-5:]}")
 
     def launch(self) -> None:
         """As start(), without waiting."""
         ready = self.ready = threading.Event()
-        namespace = self.lab.state["nodes"][self.node]["netns"]
-        process = self.lab.spawn(namespace, *self.words, stderr=subprocess.PIPE, text=True)
+        self.watches = False
+        process = self.spawn(self.lab.state["nodes"][self.node]["netns"])
         self.process = process
 
         def read() -> None:
             for line in process.stderr:
                 self.notes.append(line.rstrip())
                 if READY.search(line):
+                    self.watches = True
                     ready.set()
             ready.set()
 
         self.reader = threading.Thread(target=read, daemon=True)
         self.reader.start()
+
+    def spawn(self, namespace: str) -> subprocess.Popen:
+        return self.lab.spawn(namespace, *self.words, stderr=subprocess.PIPE, text=True)
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
@@ -163,3 +175,30 @@ def compare(agent: Agent, truth: ground_truth.Truth, ignore_extra: bool = False)
     """(the comparison, disagreements as text)"""
     comparison = ground_truth.Comparison(agent.lines("flows.log"), truth, agent.node, agent.source, ignore_extra)
     return comparison, [f"{agent.node}: {d}" for d in comparison.run()]
+
+
+def do(lab: LabUnderTest, pod: str, verb: str, argument: str, **options) -> str:
+    """Lets the program of a pod make a connection, and waits for it: "done", or how it failed."""
+    home = lab.state["pods"][pod]["home"]
+    with lab_state.short_path(home, lab_state.CONTROL) as path, socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(path)
+        with peer.makefile("rw", encoding="utf-8") as stream:
+            stream.write(json.dumps({"number": 1, "verb": verb, "argument": argument, "options": options}) + "\n")
+            stream.flush()
+            return json.loads(stream.readline())["result"]
+
+
+@contextlib.contextmanager
+def mounted(kind: str, path: str, options: str = "rw"):
+    """A file system that only this test and its children see, and that is gone with them. The lab must be there before:
+    that is the machine's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x20000) != 0:  # CLONE_NEWNS
+        raise RuntimeError(f"unshare: {os.strerror(ctypes.get_errno())}")
+    subprocess.run(["mount", "--make-rslave", "/"], check=True)
+    os.makedirs(path)
+    subprocess.run(["mount", "-t", kind, "-o", options, kind, path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)

@@ -14,7 +14,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -50,16 +49,6 @@ class Killer(threading.Thread):
             self.agent.start()
         except Exception as error:  # pylint: disable=broad-exception-caught: told by the main thread
             self.error = error
-
-
-@contextlib.contextmanager
-def bpf_folder(path: str):
-    os.makedirs(path)
-    subprocess.run(["mount", "-t", "bpf", "bpf", path], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", path], check=True)
 
 
 def log_problems(agent: agents.Agent) -> list:
@@ -98,7 +87,9 @@ def count_problems(agent: agents.Agent, truth: ground_truth.Truth, until_ns: int
 
 def check(weir: str, kills: int, seed: int) -> list:
     problems = []
-    with lab("crash", "--rate", str(RATE)) as cluster, bpf_folder(os.path.join(cluster.directory, "bpf")) as pins:
+    with lab("crash", "--rate", str(RATE)) as cluster, agents.mounted(
+        "bpf", os.path.join(cluster.directory, "bpf")
+    ) as pins:
         made = []
         for number, node in enumerate(cluster.state["nodes"]):
             for place, source in enumerate(SOURCES):

@@ -18,7 +18,7 @@ import ground_truth  # noqa: E402
 from lab_under_test import lab, skip_without_kernel  # noqa: E402
 
 SOURCES = ("ebpf", "conntrack", "afpacket")
-SEES_PACKETS = ("ebpf", "afpacket")
+SEES_PACKETS = ("ebpf", "afpacket", "conntrack")
 HTTP_PORTS = (80, 443, 8080, 9090, 30080)
 # What an agent with 5 s windows needs to report what is open: connections may wait 5 s for it.
 DRAINED_S = 6

@@ -15,23 +15,7 @@ import subprocess
 import sys
 import time
 
-from cluster import ROOT, Cluster, wait_until
-
-SKIP = 77
-
-
-def skip(reason):
-    print(f"check_live: {reason}")
-    sys.exit(1 if os.environ.get("WEIR_CI") else SKIP)
-
-
-def find_apiserver(given):
-    if given:
-        return given
-    built = subprocess.run([ROOT / "scripts/kube-apiserver.sh"], stdout=subprocess.PIPE, text=True)
-    if built.returncode != 0:
-        skip("no kube-apiserver (see above)")
-    return built.stdout.strip()
+from cluster import READ, Cluster, find_programs, network_set_kinds, role, wait_until
 
 
 class Program:
@@ -104,20 +88,7 @@ def big_policy(i):
 class Tests:
     def __init__(self, cluster, program):
         self.cluster, self.program_path = cluster, program
-        self.admin = cluster.kubeconfig("admin", {"client-certificate": "admin.crt", "client-key": "admin.key"},
-                                        through_proxy=False)
-
-    def kubectl(self, *args, given=None):
-        environment = {**os.environ, "HOME": str(self.cluster.folder), "KUBECONFIG": self.admin}
-        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-            environment.pop(name, None)
-        done = subprocess.run(["kubectl", *args], input=given, text=True, capture_output=True, env=environment)
-        if done.returncode != 0:
-            raise AssertionError(f"kubectl {' '.join(args)}: {done.stderr}")
-        return done.stdout
-
-    def apply(self, *objects):
-        self.kubectl("create", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self.kubectl, self.apply = cluster.kubectl, cluster.apply
 
     def pod(self, name, ip, labels=None, namespace="shop", node="node-1", owner=None):
         """A pod as scheduler and kubelet leave it: bound, running, with an address."""
@@ -131,32 +102,18 @@ class Tests:
         self.set_address(name, ip, namespace)
 
     def set_address(self, name, ip, namespace="shop"):
-        self.cluster.request("PATCH", f"/api/v1/namespaces/{namespace}/pods/{name}/status",
-                             {"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}},
-                             "application/merge-patch+json")
+        self.cluster.set_status(f"namespaces/{namespace}/pods/{name}",
+                                {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]})
 
     def delete_pod(self, name, namespace="shop"):
-        """What the kubelet does once the containers are gone."""
-        self.kubectl("delete", "pod", name, "-n", namespace, "--grace-period=0", "--force")
+        self.cluster.delete_pod(name, namespace)
 
     def start(self, user, *args, name="weir"):
         return Program(self.program_path, self.cluster.kubeconfig(name, user), *args)
 
     def prepare(self):
-        rules = [{"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]} for group, resources in (
-            ("", ["namespaces", "nodes", "pods", "services"]), ("apps", ["replicasets"]), ("batch", ["jobs"]),
-            ("discovery.k8s.io", ["endpointslices"]), ("networking.k8s.io", ["networkpolicies"]),
-            ("crd.projectcalico.org", ["networksets", "globalnetworksets"]))]
-        poor = [rule for rule in rules if rule["apiGroups"] != ["networking.k8s.io"]]
-
-        def role(name, rules, group):
-            return [{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
-                     "rules": rules},
-                    {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-                     "metadata": {"name": name},
-                     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-                     "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}]}]
-        self.apply(*role("weir", rules, "weir-group"), *role("poor", poor, "poor-group"),
+        poor = [kinds for kinds in READ if kinds[0] != "networking.k8s.io"]
+        self.apply(*role("weir", READ, "weir-group"), *role("poor", poor, "poor-group"),
                    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "a"}}},
                    {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}})
         self.pod("web-1", "10.244.0.1", {"app": "web"})
@@ -242,15 +199,7 @@ class Tests:
 
     def check_network_sets(self, weir):
         """A kind that comes to be while we run."""
-        for plural, kind, scope in (("networksets", "NetworkSet", "Namespaced"),
-                                    ("globalnetworksets", "GlobalNetworkSet", "Cluster")):
-            self.apply({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-                        "metadata": {"name": f"{plural}.crd.projectcalico.org"},
-                        "spec": {"group": "crd.projectcalico.org", "scope": scope,
-                                 "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
-                                 "versions": [{"name": "v1", "served": True, "storage": True, "schema": {
-                                     "openAPIV3Schema": {"type": "object",
-                                                         "x-kubernetes-preserve-unknown-fields": True}}}]}})
+        self.apply(*network_set_kinds())
         wait_until("the kind is served", lambda: "globalnetworksets" in self.kubectl("api-resources"), 30)
         self.apply({"apiVersion": "crd.projectcalico.org/v1", "kind": "GlobalNetworkSet", "metadata": {"name": "feed"},
                     "spec": {"nets": ["198.51.100.0/24"]}})
@@ -401,10 +350,7 @@ def main():
     parser.add_argument("--apiserver", help="a kube-apiserver; else scripts/kube-apiserver.sh builds one")
     parser.add_argument("--measure", action="store_true", help="memory with 5,000 pods and 1,000 policies instead")
     args = parser.parse_args()
-    for tool in ("etcd", "kubectl", "openssl"):
-        if shutil.which(tool) is None:
-            skip(f"no {tool}: apt-get install etcd-server kubernetes-client openssl")
-    cluster = Cluster(find_apiserver(args.apiserver), shutil.which("etcd"))
+    cluster = Cluster(*find_programs(args.apiserver))
     try:
         began = time.monotonic()
         cluster.start()

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,6 +17,53 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "lab"))
+
+import network  # noqa: E402
+
+SKIPPED = 77
+# What Weir asks an API server for.
+READ = (("", ["namespaces", "nodes", "pods", "services"]), ("apps", ["replicasets"]), ("batch", ["jobs"]),
+        ("discovery.k8s.io", ["endpointslices"]), ("networking.k8s.io", ["networkpolicies"]),
+        ("crd.projectcalico.org", ["networksets", "globalnetworksets"]))
+
+
+def find_programs(apiserver=None):
+    """(kube-apiserver, etcd). Ends the test, as skipped, where something is missing; in CI that is a failure."""
+    reason = ""
+    for tool in ("etcd", "kubectl", "openssl"):
+        if shutil.which(tool) is None:
+            reason = f"no {tool}: apt-get install etcd-server kubernetes-client openssl"
+    if not reason and not apiserver:
+        built = subprocess.run([ROOT / "scripts/kube-apiserver.sh"], stdout=subprocess.PIPE, text=True)
+        apiserver = built.stdout.strip()
+        reason = "no kube-apiserver (see above)" if built.returncode != 0 else ""
+    if reason:
+        print(f"skipped: {reason}")
+        sys.exit(1 if os.environ.get("WEIR_CI") else SKIPPED)
+    return apiserver, shutil.which("etcd")
+
+
+def role(name, kinds, group):
+    """Whoever is in the group may list and watch those kinds."""
+    rules = [{"apiGroups": [api], "resources": resources, "verbs": ["list", "watch"]} for api, resources in kinds]
+    return [{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+             "rules": rules},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}]}]
+
+
+def network_set_kinds():
+    """The kinds of Calico's network sets, with no more of a schema than they need."""
+    return [{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+             "metadata": {"name": f"{plural}.crd.projectcalico.org"},
+             "spec": {"group": "crd.projectcalico.org", "scope": scope,
+                      "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
+                      "versions": [{"name": "v1", "served": True, "storage": True, "schema": {
+                          "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}}
+            for plural, kind, scope in (("networksets", "NetworkSet", "Namespaced"),
+                                        ("globalnetworksets", "GlobalNetworkSet", "Cluster"))]
 
 
 def free_port():
@@ -91,15 +139,27 @@ class Proxy:
 
 
 class Cluster:
-    def __init__(self, apiserver, etcd):
-        self.apiserver_path, self.etcd_path = apiserver, etcd
+    def __init__(self, apiserver, etcd, namespace=""):
+        """`namespace`: the network namespace on whose loopback they listen; there is no proxy then."""
+        self.apiserver_path, self.etcd_path, self.namespace = apiserver, etcd, namespace
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-kube-"))
         self.processes = {}
-        self.etcd_port, self.peer_port, self.port = free_port(), free_port(), free_port()
-        self.proxy = Proxy(self.port)
+        with self.inside():
+            self.etcd_port, self.peer_port, self.port = free_port(), free_port(), free_port()
+        self.proxy = None if namespace else Proxy(self.port)
         self.make_certificates()
+        self.admin = self.kubeconfig("admin", {"client-certificate": "admin.crt", "client-key": "admin.key"},
+                                     through_proxy=False)
         self.context = ssl.create_default_context(cafile=self.path("ca.crt"))
         self.context.load_cert_chain(self.path("admin.crt"), self.path("admin.key"))
+
+    def inside(self):
+        """Where the API server can be reached: for the calling thread."""
+        return network.inside(self.namespace) if self.namespace else contextlib.nullcontext()
+
+    def enter(self, *command):
+        """The command, to run where the API server can be reached."""
+        return ["nsenter", f"--net={network.NETNS}/{self.namespace}", "--", *command] if self.namespace else [*command]
 
     def path(self, name):
         return str(self.folder / name)
@@ -123,8 +183,9 @@ class Cluster:
 
     def spawn(self, name, command):
         with open(self.path(f"{name}.log"), "ab") as log:
-            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                                    cwd=self.folder, start_new_session=True)
+            self.processes[name] = subprocess.Popen(self.enter(*command), stdout=log, stderr=log,
+                                                    stdin=subprocess.DEVNULL, cwd=self.folder,
+                                                    start_new_session=True)
 
     def start(self):
         self.spawn("etcd", [self.etcd_path, "--data-dir", self.path("etcd"),
@@ -162,8 +223,9 @@ class Cluster:
         process.wait()
 
     def stop(self):
-        self.proxy.listener.close()
-        self.proxy.cut()
+        if self.proxy:
+            self.proxy.listener.close()
+            self.proxy.cut()
         for name in list(self.processes):
             self.kill(name)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -174,7 +236,7 @@ class Cluster:
                                          headers={"Content-Type": content_type, "Accept": "application/json"})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                              urllib.request.HTTPSHandler(context=self.context))
-        with opener.open(request, timeout=timeout) as answer:
+        with self.inside(), opener.open(request, timeout=timeout) as answer:
             text = answer.read().decode()
         return json.loads(text) if text.startswith("{") else text
 
@@ -183,7 +245,7 @@ class Cluster:
         def post(path, body):
             request = urllib.request.Request(f"http://127.0.0.1:{self.etcd_port}{path}", data=json.dumps(body).encode())
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(request, timeout=30) as answer:
+            with self.inside(), opener.open(request, timeout=30) as answer:
                 return json.load(answer)
         key = base64.b64encode(b"x").decode()
         revision = int(post("/v3/kv/range", {"key": key})["header"]["revision"])
@@ -191,7 +253,7 @@ class Cluster:
 
     def kubeconfig(self, name, user, through_proxy=True):
         """A file for kubectl or for us; `user` is what its user entry holds."""
-        port = self.proxy.port if through_proxy else self.port
+        port = self.proxy.port if through_proxy and self.proxy else self.port
         path = self.path(f"{name}.kubeconfig")
         pathlib.Path(path).write_text(json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -200,3 +262,26 @@ class Cluster:
                                                    "certificate-authority": "ca.crt"}}],
             "users": [{"name": "u", "user": user}]}))
         return path
+
+    # ---- what a user, a scheduler and a kubelet do
+
+    def kubectl(self, *args, given=None):
+        environment = {**os.environ, "HOME": str(self.folder), "KUBECONFIG": self.admin}
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            environment.pop(name, None)
+        done = subprocess.run(self.enter("kubectl", *args), input=given, text=True, capture_output=True,
+                              env=environment)
+        if done.returncode != 0:
+            raise AssertionError(f"kubectl {' '.join(args)}: {done.stderr}")
+        return done.stdout
+
+    def apply(self, *objects):
+        self.kubectl("create", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+    def set_status(self, path, status):
+        """`path`: below /api/v1, without /status."""
+        self.request("PATCH", f"/api/v1/{path}/status", {"status": status}, "application/merge-patch+json")
+
+    def delete_pod(self, name, namespace):
+        """What the kubelet does once the containers are gone."""
+        self.kubectl("delete", "pod", name, "-n", namespace, "--grace-period=0", "--force")

@@ -226,6 +226,61 @@ def reused_address(made: ground_truth.Truth) -> list:
     return []
 
 
+def more(folder: str, extra: dict) -> ground_truth.Truth:
+    path = os.path.join(folder, "more.ndjson")
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in [*truth(), extra])
+    return ground_truth.Truth(path, MANIFESTS)
+
+
+def kinds_of(records: list, made: ground_truth.Truth, source: str) -> tuple:
+    comparison = ground_truth.Comparison(records, made, "node-1", source)
+    return {d.kind for d in comparison.run()}, comparison.undecided
+
+
+def any_backend(folder: str) -> list:
+    """Denied on the way to a service with a pod on each node: its client's node has it at one of them, or at both."""
+    problems = []
+    made = more(folder, client(7, f"analytics/{REPORT}", "10.244.1.81", "10.96.30.1", 80, "timeout"))
+    report, deny = ("analytics", REPORT, "10.244.1.81"), "shop/knp.default.frontend|deny|-1"
+    pods = [("shop", FRONTEND, "10.244.1.21", 8080), ("shop", "frontend-6f5b7c8d9-zq7rt", "10.244.2.22", 8080)]
+    service = {"dest_service_namespace": "shop", "dest_service_name": "frontend", "dest_service_port_name": "http"}
+    service["dest_service_port_num"] = 80
+    allow, syn = "__PROFILE__.kns.analytics|allow|0", traffic(0, 0, 1, 60)
+    sent = [record("src", 7, report, pod, allow, **syn, **service) for pod in pods]
+    met = record("dst", 7, report, pods[0], deny, **traffic(1, 60, 0, 0), **service)
+    for added, wanted, seen in (
+        (sent[:1], set(), False),
+        (sent[1:], set(), False),
+        ([*sent, met], set(), True),
+        ([sent[0], {**met, "action": "allow"}], {"verdict"}, True),
+        ([met], {"missing"}, True),
+        ([sent[0], sent[0]], {"count"}, False),
+    ):
+        found, undecided = kinds_of(right_records() + added, made, "conntrack")
+        if found != wanted or undecided != {"id7": seen}:
+            problems.append(f"denied at any backend: {found} and {undecided}, not {wanted} and {seen}")
+    return problems
+
+
+def known_to_conntrack(folder: str) -> list:
+    """What the connection tracker cannot know is no disagreement, and of other sources it is one."""
+    problems = []
+    made = more(folder, client(8, f"analytics/{REPORT}", "10.244.1.81", "10.244.2.31", 9999, "refused", 64, 0, "udp"))
+    report, catalog = ("analytics", REPORT, "10.244.1.81"), ("shop", "catalog-7d9c5b6f4-w8m2s", "10.244.2.31", 9999)
+    told = record("src", 8, report, catalog, "__PROFILE__.kns.analytics|allow|0", **traffic(0, 0, 1, 92), proto="udp")
+    for fields, source, wanted in (
+        ({"num_flows_unanswered": 1}, "conntrack", set()),
+        ({"num_flows_refused": 1}, "conntrack", {"outcome"}),
+        ({"num_flows_unanswered": 1}, "ebpf", {"outcome"}),
+        ({"num_flows_refused": 1}, "ebpf", set()),
+    ):
+        found, _ = kinds_of([*right_records(), {**told, **fields}], made, source)
+        if found != wanted:
+            problems.append(f"a refused datagram, {fields} of {source}: {found}, not {wanted}")
+    return problems
+
+
 def main() -> int:
     problems = []
     with tempfile.TemporaryDirectory() as folder:
@@ -238,6 +293,7 @@ def main() -> int:
         if run(folder, right_records()[1:])[0] != 1:
             problems.append("a missing record: exit code 0")
         made = ground_truth.Truth(os.path.join(folder, "truth.ndjson"), MANIFESTS)
+        problems += any_backend(folder) + known_to_conntrack(folder)
     problems += reused_address(made)
     for index, change, kind in WRONG:
         records = right_records()
