@@ -105,6 +105,7 @@ void Collector::end_flow(Context& context, model::ConnectionSlot slot) {
   end.closed = true;
   report(context, end);
   context.started = context.ended = false;
+  context.split = true;
 }
 
 void Collector::set_engine(policy::Engine* engine) {
@@ -415,6 +416,11 @@ void Collector::report(Context& context, const model::ConnectionUpdate& update) 
   const bool ends = (update.closed || update.last) && !context.ended;
   const model::TrafficDelta& delta = update.delta;
   const bool silent = delta.packets_forward == 0 && delta.packets_reverse == 0;
+  if (context.split && !context.started && silent) {
+    // It ended for another verdict and nothing came since: there is nothing to begin anew.
+    context.ended |= ends;
+    return;
+  }
   const bool outcome_known = update.outcome != model::Outcome::kUnknown && !context.outcome_reported;
   std::vector<IpAddress> clients;
   if (!original_sources_.empty() || !original_sources_by_tuple_.empty()) {

@@ -134,6 +134,8 @@ class Collector {
     /// Where its first update waits in young_.
     std::uint32_t young_at = kNotYoung;
     bool started = false, ended = false, outcome_reported = false;
+    /// Ended for another verdict, to be started anew with the next traffic.
+    bool split = false;
   };
 
   Context& context_of(model::ConnectionSlot slot);

@@ -155,6 +155,27 @@ TEST_F(LiveCollector, E2_NewPoliciesMoveThePendingTraceAndLeaveTheEnforcedOne) {
   engine_ = std::move(stricter);
 }
 
+TEST_F(LiveCollector, AFlowSplitByPolicyThatStaysSilentIsNotStartedAgain) {
+  start("node-2");
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  report(connection);
+  policy::EngineInputs inputs;
+  inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
+  inputs.network_policies.assign(ledger_->network_policies().begin(), ledger_->network_policies().end());
+  inputs.network_policies[0].ingress.clear();
+  policy::EngineOptions options;
+  options.trace_store = &traces_;
+  auto stricter = policy::Engine::create(options, inputs).value();
+  collector_->clear_reports();
+  collector_->set_engine(stricter.get());
+  EXPECT_EQ(collector_->reports().size(), 1u);
+  connection.first = false;
+  connection.delta = {};
+  connection.last = true;
+  EXPECT_TRUE(report(connection).empty());
+  engine_ = std::move(stricter);
+}
+
 TEST_F(LiveCollector, B7_AClientsViewIsTranslatedAndHasItsService) {
   start();
   ConnectionUpdate connection = update("10.0.0.2", "10.96.0.1", 5432);
