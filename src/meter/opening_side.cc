@@ -62,7 +62,8 @@ bool opened_by_sender(const packet::DecodedPacket& p) {
   if (t.protocol == model::kProtoTcp && has_tcp_header(p) && (p.tcp_flags & packet::kTcpSyn) != 0)
     return (p.tcp_flags & packet::kTcpAck) == 0;
   const bool has_ports = t.source_port != 0 && t.dest_port != 0;
-  // Met in mid-stream. Source NAT and clients with settings of their own use any port above 1023, servers' ports hardly.
+  // Met in mid-stream. Source NAT and clients with settings of their own use any port above 1023, servers' ports
+  // hardly.
   if (t.protocol == model::kProtoTcp && has_ports && is_service_port(t.source_port) && !is_service_port(t.dest_port)) {
     return false;
   }
