@@ -293,10 +293,12 @@ Status LiveDemo::read_state() {
 }
 
 Status LiveDemo::start_agents() {
+  // No BPF file system: nothing in the kernel is to outlive the agents.
+  const std::string pins = "bpf_pin_directory=" + directory_;
   for (Node& node : nodes_) {
     TRY_ASSIGN(node.agent, ChildProcess::start({"ip", "netns", "exec", node.netns, self_, "agent", "--node", node.name,
                                                 "--cluster", manifests_, "--log-dir", node.log_directory, "--source",
-                                                options_.source, "--interval", "5s", "--set", "bpf_pin_directory="},
+                                                options_.source, "--interval", "5s", "--set", pins},
                                                {node.error_file, false}));
   }
   const auto deadline = Clock::now() + kAgentPatience;

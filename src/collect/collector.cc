@@ -219,6 +219,9 @@ void Collector::release_young(std::int64_t newest_start_ns) {
       process(context, take_young(context));
     }
   }
+  // What a burst of connections took goes back.
+  constexpr std::size_t kKeptYoung = 4096;
+  if (young_.capacity() > kKeptYoung && young_.size() < young_.capacity() / 8) young_.shrink_to_fit();
 }
 
 void Collector::open(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) {

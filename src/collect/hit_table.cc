@@ -95,6 +95,12 @@ void HitTable::expire(std::int64_t now_ns) {
     release(entry.second);
     return true;
   });
+  // What a burst of hits took goes back.
+  constexpr std::size_t kKeptHits = 4096;
+  if (!paths_.empty() || pool_.size() <= kKeptHits) return;
+  paths_ = {};
+  pool_ = {};
+  free_ = kNone;
 }
 
 }  // namespace weir::collect

@@ -62,7 +62,8 @@ struct ApiClientOptions {
   bool other_nodes_pods = true;
   /// Objects of one page of a list.
   std::uint32_t page_size = 200;
-  /// First and last delay after failures; what is refused (no permission, no such kind) waits `refused_retry`.
+  /// First and last delay after failures; for what is refused (no permission, no such kind) the last is
+  /// `refused_retry`.
   std::chrono::milliseconds first_retry{100};
   std::chrono::milliseconds last_retry{30'000};
   std::chrono::milliseconds refused_retry{60'000};

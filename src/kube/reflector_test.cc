@@ -221,6 +221,14 @@ TEST_F(ReflectorTest, TheServerMayAskForALongerWait) {
 }
 
 TEST_F(ReflectorTest, WhatWeMayNotSeeIsToldOnceAndTriedNowAndThen) {
+  // The server may have just started, and not know yet what we may: it is asked again soon at first.
+  for (std::int64_t most = 100; most < 60'000; most *= 2) {
+    ask();
+    answer(403, failure(403, "pods is forbidden"));
+    EXPECT_GE(wait_ms(), most / 2);
+    EXPECT_LE(wait_ms(), most);
+    pass_wait();
+  }
   for (int i = 0; i < 3; ++i) {
     ask();
     answer(403, failure(403, "pods is forbidden"));
@@ -237,6 +245,47 @@ TEST_F(ReflectorTest, WhatWeMayNotSeeIsToldOnceAndTriedNowAndThen) {
   answer(403, failure(403, "pods is forbidden"));
   EXPECT_EQ(changes(), "") << "what was known stays";
   EXPECT_EQ(reflector_.status().objects, 2U);
+}
+
+TEST_F(ReflectorTest, AServerThatJustStartedMayRefuseForAMoment) {
+  for (const int code : {403, 404}) {
+    reflector_ = Reflector(options(), 1);
+    list_two();
+    std::int64_t waited_ms = 0;
+    for (int i = 0; i < 6; ++i) {
+      ask();
+      answer(code, failure(code, "pods"));
+      waited_ms += wait_ms();
+      pass_wait();
+    }
+    EXPECT_LE(waited_ms, 6300);
+    EXPECT_EQ(messages(), "") << code;
+    ask();
+    answer(code, failure(code, "pods"));
+    EXPECT_NE(messages().find("left out"), std::string::npos) << code;
+    pass_wait();
+    ask();
+    // What it has forgotten is listed again.
+    answer(200, code == 403 ? event("ADDED", pod("c", "6")) : list(pod("a", "1") + "," + pod("c", "6"), "7"));
+    EXPECT_EQ(changes(), code == 403 ? "+c " : "+a +c -b ") << code;
+    EXPECT_EQ(messages(), "pods: followed again\n");
+  }
+}
+
+TEST_F(ReflectorTest, AServerThatIsBackButNotReadyIsAskedAgainSoon) {
+  list_two();
+  for (int i = 0; i < 10; ++i) {
+    ask();
+    answer(0, "", "connection refused");
+    pass_wait();
+  }
+  ask();
+  answer(429, failure(429, "storage is (re)initializing"));
+  EXPECT_LE(wait_ms(), 400);
+  pass_wait();
+  ask();
+  answer(429, failure(429, "storage is (re)initializing"));
+  EXPECT_GE(wait_ms(), 400) << "and less and less often";
 }
 
 TEST_F(ReflectorTest, AKindIsLookedForWhereItMayBe) {

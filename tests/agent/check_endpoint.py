@@ -92,6 +92,22 @@ def documented() -> dict:
         return dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", file.read(), re.MULTILINE))
 
 
+def check_deployments() -> None:
+    """What is deployed has the capabilities of this test, and no more."""
+    import yaml  # of the lab's packages
+
+    needed = {word.lstrip("+").upper() for word in NEEDED.split(",")}
+    with open(os.path.join(ROOT, "deploy", "daemonset.yaml"), encoding="utf-8") as file:
+        daemonset = next(o for o in yaml.safe_load_all(file) if o["kind"] == "DaemonSet")
+    capabilities = daemonset["spec"]["template"]["spec"]["containers"][0]["securityContext"]["capabilities"]
+    assert capabilities["drop"] == ["ALL"] and set(capabilities["add"]) == needed, capabilities
+    with open(os.path.join(ROOT, "deploy", "weir-agent.service"), encoding="utf-8") as file:
+        bounding = re.search(r"^CapabilityBoundingSet=(.*)$", file.read(), re.MULTILINE)[1]
+    assert {word.removeprefix("CAP_") for word in bounding.split()} == needed, bounding
+    with open(os.path.join(ROOT, "docs", "agent.md"), encoding="utf-8") as file:
+        assert set(re.findall(r"^\| `([A-Z_]+)` \| ", file.read(), re.MULTILINE)) == needed
+
+
 def check_metrics(one: Agent) -> None:
     text = one.get("/metrics")
     served = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
@@ -168,6 +184,7 @@ def main() -> int:
     parser.add_argument("--weir", required=True)
     options = parser.parse_args()
     skip_without_kernel()
+    check_deployments()
     check_nobody(os.path.abspath(options.weir))
     with lab("endpoint", "--rate", "10") as cluster:
         for source in KEPT:

@@ -92,6 +92,9 @@ def command_cases(folder):
         ("import-felix: something else", ["config", "import-felix", "-"], b"kind: Pod\n", 1, [], "neither a FelixConfiguration"),
         ("import-felix: nothing named", ["config", "import-felix"], b"", 2, [], "FILE"),
         ("doctor: bad option", ["doctor", "--set", "sources=pcap"], b"", 2, [], "'pcap' is not one of"),
+        ("status: nobody answers", ["status", "--address", "127.0.0.1:1"], b"", 1, [], "no agent answers at 127.0.0.1:1: Connection refused"),
+        ("status: no address", ["status", "--address", "here"], b"", 2, [], "'here'"),
+        ("demo: bad duration", ["demo", "--duration", "soon"], b"", 2, [], "'soon' is not a duration"),
         ("doctor: bad format", ["doctor", "-o", "xml"], b"", 2, [], "xml"),
     ]
 

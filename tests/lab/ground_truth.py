@@ -342,6 +342,8 @@ class Comparison:
         told = tuple(record[f"dest_service_{f}"] for f in ("namespace", "name", "port_name", "port_num"))
         if told == ("-", "-", "-", 0) and expectation.is_denied_at_client and self.source == "conntrack":
             return  # a kernel without NETFILTER_NETLINK_GLUE_CT does not tell what a denied packet had addressed
+        if told == ("-", "-", "-", 0) and expectation.is_denied and not is_backend_known(connection):
+            return  # nor where a second SYN went: only the first one's backend is known to be the service's
         if told != wanted:
             self._say("service", where, f"service {told}, addressed was {wanted}")
 

@@ -24,6 +24,8 @@ constexpr std::int64_t kShortWatch = 2 * kSecond;
 constexpr int kMaxDoublings = 20;
 /// So many failures before others no longer wait for this kind.
 constexpr int kPatience = 3;
+/// So many refusals in a row of what we could see before are no start of a server any more: the user is told.
+constexpr int kRefusalsOfAStart = 7;
 
 constexpr const char* kJson = "application/json";
 constexpr const char* kPartialList =
@@ -348,6 +350,8 @@ void Reflector::on_end(int http_code, std::string_view transport_error, std::int
     return note_error(message, wall_ns);
   }
   if (http_code == 403 || http_code == 404) return refuse(http_code, message, now_ns, wall_ns);
+  // The server is back from being away, and not ready yet: how long it was away says nothing about that.
+  if (failed_on_the_way_) failures_ = std::min(failures_, kPatience - 1);
   fail(message, retry_after_s, now_ns, wall_ns);
   tell(message);
 }
@@ -380,11 +384,17 @@ void Reflector::refuse(int http_code, const std::string& message, std::int64_t n
   status_.state = absent ? KindStatus::State::kAbsent : KindStatus::State::kForbidden;
   ++status_.failures;
   note_error(message, wall_ns);
-  if (!told_refused_) {
+  const int doublings = std::min(refusals_++, kMaxDoublings);
+  if (!told_refused_ && (!status_.synced || refusals_ >= kRefusalsOfAStart)) {
     told_refused_ = true;
     told_ = message;
     const std::string why = absent ? "not served by this cluster" : "no permission to list and watch";
     if (!absent || !options_.optional) messages_.push_back(options_.name + ": " + why + "; left out (" + message + ")");
+  }
+  const auto soon = options_.times.first_retry * (std::int64_t{1} << doublings);
+  if ((!absent || status_.synced) && soon < options_.times.refused_retry) {
+    wake_ns_ = now_ns + jittered(soon);
+    return;
   }
   wake_ns_ = now_ns + jittered(options_.times.refused_retry) +
              std::chrono::nanoseconds(options_.times.refused_retry).count() / 2;
@@ -413,7 +423,7 @@ void Reflector::tell(const std::string& message) {
 }
 
 void Reflector::succeed() {
-  failures_ = 0;
+  failures_ = refusals_ = 0;
   wake_ns_ = 0;
   if (!told_.empty()) messages_.push_back(options_.name + (status_.synced ? ": followed again" : ": followed now"));
   told_.clear();

@@ -20,7 +20,8 @@ namespace weir::kube {
 struct ReflectorTimes {
   std::chrono::milliseconds first_retry{100};
   std::chrono::milliseconds last_retry{30'000};
-  /// Where the server says that we may not, or that there is no such kind.
+  /// Where the server says that we may not, or that there is no such kind: the longest delay. The first is
+  /// `first_retry` where that may be because the server has just started.
   std::chrono::milliseconds refused_retry{60'000};
   /// How long one watch is asked to last, at least; up to twice that.
   std::chrono::seconds watch{300};
@@ -115,6 +116,8 @@ class Reflector {
   std::size_t path_ = 0;
   std::int64_t wake_ns_ = 0;
   int failures_ = 0;
+  /// In a row: an API server that has just started refuses everybody until it knows its roles, and knows fewer kinds.
+  int refusals_ = 0;
   bool failed_on_the_way_ = false;
   /// The error that the user was told of; empty: all is well.
   std::string told_;
