@@ -18,7 +18,7 @@ import ground_truth  # noqa: E402
 from lab_under_test import lab, skip_without_kernel  # noqa: E402
 
 NODE = "node-1"
-DISK = "12m"
+DISK = "32m"
 BUFFER_MB = 1  # what waits in memory of each log
 
 
