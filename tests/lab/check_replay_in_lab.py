@@ -19,6 +19,8 @@ from lab_under_test import lab, skip_without_kernel  # noqa: E402
 def start_capture(cluster, node: str, path: str) -> subprocess.Popen:
     words = [
         "tcpdump",
+        "-B",
+        "65536",  # KiB: other tests keep the machine busy
         "-i",
         "mirror0",
         "-Q",

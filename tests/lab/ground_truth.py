@@ -286,6 +286,9 @@ class Comparison:
         # One retransmission is a packet as the source sees it.
         most_again = SUPER_PACKET if self.source == "afpacket" else MTU
         retransmitted = _sum(records, "tcp_total_retransmissions") * most_again
+        # The connection tracker counts packets that are sent again, and does not tell: a big transfer may have some.
+        if self.source == "conntrack" and protocol == "tcp":
+            retransmitted = 2 * SUPER_PACKET * sum(max(e.payload) >= SUPER_PACKET for e in members)
         for index, direction in enumerate(("in", "out")):
             payload = sum(e.payload[index] for e in members)
             counted, packets = _sum(records, f"bytes_{direction}"), _sum(records, f"packets_{direction}")
