@@ -107,10 +107,10 @@ class MeterOracle {
     c.tuple = p.tuple;
     c.start = c.newest = p.time_ns;
     const bool syn = (p.tcp_flags & packet::kTcpSyn) != 0, ack = (p.tcp_flags & packet::kTcpAck) != 0;
+    const bool tcp = p.tuple.protocol == model::kProtoTcp, icmp = is_icmp(p.tuple.protocol);
     const std::uint16_t least_client_port = tcp ? 1024 : 32768;
     const bool service =
         p.tuple.source_port != 0 && p.tuple.source_port < 1024 && p.tuple.dest_port >= least_client_port;
-    const bool tcp = p.tuple.protocol == model::kProtoTcp, icmp = is_icmp(p.tuple.protocol);
     if (icmp ? p.icmp_reply : tcp && syn ? ack : service) {
       std::swap(c.tuple.source, c.tuple.dest);
       if (!icmp) std::swap(c.tuple.source_port, c.tuple.dest_port);
