@@ -383,12 +383,7 @@ ConnectionSlot ConntrackMeter::open(const Tuple& original, const Tuple& flow, st
     CHECK(marks_.push() == slot);
   }
   Entry& e = entries_[slot];
-  const Timer timer = e.timer;
-  const bool listed = e.listed;
-  e = {};
-  // The slot's places in the lists outlive its connections.
-  e.timer = timer;
-  e.listed = listed;
+  renew(e);
   e.source = original.source;
   e.source_port = original.source_port;
   e.original_dest = original.dest;
@@ -427,9 +422,7 @@ void ConntrackMeter::end(ConnectionSlot slot) {
 
 void ConntrackMeter::touch(Entry& e, ConnectionSlot slot) {
   e.set(Entry::kDirty);
-  if (e.listed) return;
-  e.listed = true;
-  lists_.push(touched_, slot);
+  list_touched(lists_, touched_, e, slot);
 }
 
 void ConntrackMeter::drain(Entry& e, ConnectionSlot slot, ConnectionUpdate& u) {
@@ -453,7 +446,7 @@ void ConntrackMeter::drain(Entry& e, ConnectionSlot slot, ConnectionUpdate& u) {
 
 void ConntrackMeter::clear_updates() {
   updates_.clear();
-  for (auto slot = lists_.pop(released_); slot != kNoSlot; slot = lists_.pop(released_)) lists_.push(free_, slot);
+  free_released(lists_, released_, free_);
 }
 
 void ConntrackMeter::end_input() {
@@ -466,18 +459,9 @@ void ConntrackMeter::end_input() {
 }
 
 std::span<const ConnectionUpdate> ConntrackMeter::flush() {
-  flushed_.clear();
-  while (flushed_.size() < kFlushSpan) {
-    constexpr std::uint32_t kPrefetchAhead = 8;
-    const ConnectionSlot later = lists_.peek(touched_, kPrefetchAhead);
-    if (later != kNoSlot) __builtin_prefetch(&entries_[later], 1);
-    const ConnectionSlot slot = lists_.pop(touched_);
-    if (slot == kNoSlot) break;
-    Entry& e = entries_[slot];
-    e.listed = false;
-    // Its final update may have gone out already.
-    if (e.has(Entry::kUsed) && e.has(Entry::kDirty)) drain(e, slot, flushed_.emplace_back());
-  }
+  const auto has_news = [](const Entry& e) { return e.has(Entry::kUsed) && e.has(Entry::kDirty); };
+  flush_touched(lists_, touched_, entries_, kFlushSpan, flushed_, has_news,
+                [this](Entry& e, ConnectionSlot slot, ConnectionUpdate& update) { drain(e, slot, update); });
   return flushed_;
 }
 

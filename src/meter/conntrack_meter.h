@@ -10,6 +10,7 @@
 #include "meter/internal/connection_index.h"
 #include "meter/internal/conntrack_entry.h"
 #include "meter/internal/paged_array.h"
+#include "meter/internal/slot_cycle.h"
 #include "meter/internal/slot_lists.h"
 #include "meter/internal/timer_wheel.h"
 #include "meter/meter.h"

@@ -265,12 +265,7 @@ ConnectionSlot DeltaMeter::open(const Key& key, const FlowDelta& d) {
   if (stats_.open >= options_.max_connections) evict_one();
   const ConnectionSlot slot = take_slot();
   DeltaEntry& e = entries_[slot];
-  const Timer timer = e.timer;
-  const bool listed = e.listed;
-  e = {};
-  // The slot's places in the lists outlive its connections.
-  e.timer = timer;
-  e.listed = listed;
+  renew(e);
   e.pod_low = key.pod_low;
   e.pod_high = key.pod_high;
   e.peer_low = key.peer_low;
@@ -308,18 +303,9 @@ ConnectionSlot DeltaMeter::take_slot() {
 }
 
 void DeltaMeter::evict_one() {
-  const auto timer_of = [this](ConnectionSlot slot) -> Timer& { return entries_[slot].timer; };
-  // One that had traffic since its look was planned gets another chance, but the search must end.
-  constexpr int kChances = 16;
-  for (int chance = 0;; ++chance) {
-    const ConnectionSlot slot = wheel_.take_next(lists_, timer_of);
-    CHECK(slot != kNoSlot);
-    DeltaEntry& e = entries_[slot];
-    if (e.state == State::kFree) continue;
-    const std::uint8_t planned = e.timer.bucket;
-    wheel_.schedule(lists_, slot, e.timer, deadline_tick(e));
-    if (e.timer.bucket == planned || chance == kChances) return end(slot, End::kEvicted);
-  }
+  const auto is_free = [](const DeltaEntry& e) { return e.state == State::kFree; };
+  const auto deadline = [this](const DeltaEntry& e) { return deadline_tick(e); };
+  end(choose_evicted(wheel_, lists_, entries_, is_free, deadline), End::kEvicted);
 }
 
 void DeltaMeter::end(ConnectionSlot slot, End why) {
@@ -331,22 +317,7 @@ void DeltaMeter::end(ConnectionSlot slot, End why) {
   e.state = State::kFree;
   e.flags = 0;
   lists_.push(released_, slot);
-  --stats_.open;
-  ++stats_.ended;
-  switch (why) {
-    case End::kTimeout:
-      ++stats_.timed_out;
-      break;
-    case End::kReplaced:
-      ++stats_.replaced;
-      break;
-    case End::kEvicted:
-      ++stats_.evicted;
-      break;
-    case End::kInterfaceGone:
-      ++stats_.interface_gone;
-      break;
-  }
+  count_end(stats_, why);
 }
 
 void DeltaMeter::end_interface(std::uint16_t zone) {
@@ -407,7 +378,7 @@ void DeltaMeter::drain(DeltaEntry& e, ConnectionSlot slot, ConnectionUpdate& u) 
 
 void DeltaMeter::clear_updates() {
   updates_.clear();
-  for (auto slot = lists_.pop(released_); slot != kNoSlot; slot = lists_.pop(released_)) lists_.push(free_, slot);
+  free_released(lists_, released_, free_);
 }
 
 bool DeltaMeter::is_unanswered(const DeltaEntry& e) {
@@ -416,9 +387,7 @@ bool DeltaMeter::is_unanswered(const DeltaEntry& e) {
 
 void DeltaMeter::touch(DeltaEntry& e, ConnectionSlot slot) {
   set(e, kDirty);
-  if (e.listed) return;
-  e.listed = true;
-  lists_.push(touched_, slot);
+  list_touched(lists_, touched_, e, slot);
 }
 
 void DeltaMeter::end_input() {
@@ -431,17 +400,9 @@ void DeltaMeter::end_input() {
 }
 
 std::span<const ConnectionUpdate> DeltaMeter::flush() {
-  flushed_.clear();
-  while (flushed_.size() < kFlushSpan) {
-    const ConnectionSlot later = lists_.peek(touched_, 8);
-    if (later != kNoSlot) __builtin_prefetch(&entries_[later], 1);
-    const ConnectionSlot slot = lists_.pop(touched_);
-    if (slot == kNoSlot) break;
-    DeltaEntry& e = entries_[slot];
-    e.listed = false;
-    // Its final update may have gone out already.
-    if (e.state != State::kFree && has(e, kDirty)) drain(e, slot, flushed_.emplace_back());
-  }
+  const auto has_news = [](const DeltaEntry& e) { return e.state != State::kFree && has(e, kDirty); };
+  flush_touched(lists_, touched_, entries_, kFlushSpan, flushed_, has_news,
+                [](DeltaEntry& e, ConnectionSlot slot, ConnectionUpdate& update) { drain(e, slot, update); });
   return flushed_;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "meter/internal/delta_entry.h"
+#include "meter/internal/slot_cycle.h"
 #include "meter/meter.h"
 #include "model/flow_delta.h"
 
@@ -69,7 +70,6 @@ class DeltaMeter {
   std::size_t used_bytes() const;
 
  private:
-  enum class End : std::uint8_t { kTimeout, kReplaced, kEvicted, kInterfaceGone };
   /// What find and open need of a delta or a packet.
   struct Key {
     std::uint64_t pod_low, pod_high, peer_low, peer_high;

@@ -226,12 +226,7 @@ ConnectionSlot Meter::open(const DecodedPacket& packet, const Pending& pending) 
   if (stats_.open >= options_.max_connections) evict_one();
   const ConnectionSlot slot = take_slot();
   Entry& e = entries_[slot];
-  const Timer timer = e.timer;
-  const bool listed = e.listed;
-  e = {};
-  // The slot's places in the lists outlive its connections.
-  e.timer = timer;
-  e.listed = listed;
+  renew(e);
   e.a_low = pending.key.a_low;
   e.a_high = pending.key.a_high;
   e.b_low = pending.key.b_low;
@@ -261,18 +256,9 @@ ConnectionSlot Meter::take_slot() {
 }
 
 void Meter::evict_one() {
-  const auto timer_of = [this](ConnectionSlot slot) -> Timer& { return entries_[slot].timer; };
-  // One that had traffic since its look was planned gets another chance, but the search must end.
-  constexpr int kChances = 16;
-  for (int chance = 0;; ++chance) {
-    const ConnectionSlot slot = wheel_.take_next(lists_, timer_of);
-    CHECK(slot != kNoSlot);
-    Entry& e = entries_[slot];
-    if (e.state == State::kFree) continue;
-    const std::uint8_t planned = e.timer.bucket;
-    wheel_.schedule(lists_, slot, e.timer, deadline_tick(e));
-    if (e.timer.bucket == planned || chance == kChances) return end(slot, End::kEvicted);
-  }
+  const auto is_free = [](const Entry& e) { return e.state == State::kFree; };
+  const auto deadline = [this](const Entry& e) { return deadline_tick(e); };
+  end(choose_evicted(wheel_, lists_, entries_, is_free, deadline), End::kEvicted);
 }
 
 void Meter::end(ConnectionSlot slot, End why) {
@@ -284,22 +270,7 @@ void Meter::end(ConnectionSlot slot, End why) {
   e.state = State::kFree;
   e.flags = 0;
   lists_.push(released_, slot);
-  --stats_.open;
-  ++stats_.ended;
-  switch (why) {
-    case End::kTimeout:
-      ++stats_.timed_out;
-      break;
-    case End::kReplaced:
-      ++stats_.replaced;
-      break;
-    case End::kEvicted:
-      ++stats_.evicted;
-      break;
-    case End::kInterfaceGone:
-      ++stats_.interface_gone;
-      break;
-  }
+  count_end(stats_, why);
 }
 
 // --- Interfaces.
@@ -386,7 +357,7 @@ void Meter::emit_interim(Entry& e, ConnectionSlot slot) { drain(e, slot, updates
 
 void Meter::clear_updates() {
   updates_.clear();
-  for (auto slot = lists_.pop(released_); slot != kNoSlot; slot = lists_.pop(released_)) lists_.push(free_, slot);
+  free_released(lists_, released_, free_);
 }
 
 bool Meter::is_unanswered(const Entry& e) {
@@ -395,9 +366,7 @@ bool Meter::is_unanswered(const Entry& e) {
 
 void Meter::touch(Entry& e, ConnectionSlot slot) {
   set(e, kDirty);
-  if (e.listed) return;
-  e.listed = true;
-  lists_.push(touched_, slot);
+  list_touched(lists_, touched_, e, slot);
 }
 
 void Meter::end_input() {
@@ -410,21 +379,9 @@ void Meter::end_input() {
 }
 
 std::span<const ConnectionUpdate> Meter::flush() {
-  flushed_.clear();
-  while (flushed_.size() < kFlushSpan) {
-    constexpr std::uint32_t kPrefetchAhead = 8;
-    const ConnectionSlot later = lists_.peek(touched_, kPrefetchAhead);
-    if (later != kNoSlot) {
-      __builtin_prefetch(&entries_[later], 1);
-      __builtin_prefetch(reinterpret_cast<const char*>(&entries_[later]) + 64, 1);
-    }
-    const ConnectionSlot slot = lists_.pop(touched_);
-    if (slot == kNoSlot) break;
-    Entry& e = entries_[slot];
-    e.listed = false;
-    // Its final update may have gone out already.
-    if (e.state != State::kFree && has(e, kDirty)) drain(e, slot, flushed_.emplace_back());
-  }
+  const auto has_news = [](const Entry& e) { return e.state != State::kFree && has(e, kDirty); };
+  flush_touched(lists_, touched_, entries_, kFlushSpan, flushed_, has_news,
+                [this](Entry& e, ConnectionSlot slot, ConnectionUpdate& update) { drain(e, slot, update); });
   return flushed_;
 }
 

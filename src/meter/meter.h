@@ -12,6 +12,7 @@
 #include "meter/internal/connection_index.h"
 #include "meter/internal/connection_key.h"
 #include "meter/internal/paged_array.h"
+#include "meter/internal/slot_cycle.h"
 #include "meter/internal/slot_lists.h"
 #include "meter/internal/timer_wheel.h"
 #include "model/connection.h"
@@ -136,7 +137,6 @@ class Meter {
   std::size_t used_bytes() const;
 
  private:
-  enum class End : std::uint8_t { kTimeout, kReplaced, kEvicted, kInterfaceGone };
   struct Pending {
     ConnectionKey key;
     std::uint32_t hash;
