@@ -10,6 +10,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/file.h"
+
 namespace weir::app {
 namespace {
 
@@ -36,12 +38,10 @@ struct Sets {
   Capabilities effective = 0, permitted = 0, inheritable = 0;
 };
 
-Error system_error(const char* what) { return {ErrorCode::kInternal, std::string(what) + ": " + std::strerror(errno)}; }
-
 Result<Sets> read_sets() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
-  if (::syscall(SYS_capget, &header, data) != 0) return system_error("capget");
+  if (::syscall(SYS_capget, &header, data) != 0) return errno_error("capget");
   const auto joined = [](std::uint32_t low, std::uint32_t high) { return low | Capabilities{high} << 32; };
   return Sets{joined(data[0].effective, data[1].effective), joined(data[0].permitted, data[1].permitted),
               joined(data[0].inheritable, data[1].inheritable)};
@@ -55,7 +55,7 @@ Status write_sets(const Sets& sets) {
     data[i].permitted = static_cast<std::uint32_t>(sets.permitted >> (32 * i));
     data[i].inheritable = static_cast<std::uint32_t>(sets.inheritable >> (32 * i));
   }
-  if (::syscall(SYS_capset, &header, data) != 0) return system_error("capset");
+  if (::syscall(SYS_capset, &header, data) != 0) return errno_error("capset");
   return {};
 }
 
@@ -86,7 +86,7 @@ Capabilities held_capabilities() {
 
 Status keep_capabilities(Capabilities keep) {
   TRY_ASSIGN(const Sets held, read_sets());
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return system_error("no_new_privs");
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error("no_new_privs");
   if ((held.effective & bit(CAP_SETPCAP)) != 0) {
     for (unsigned capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
       if ((keep & bit(capability)) == 0) ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);

@@ -10,12 +10,12 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/file.h"
+
 namespace weir::app {
 namespace {
 
 constexpr int kNotStarted = 127;
-
-Error system_error(const char* what) { return {ErrorCode::kInternal, std::string(what) + ": " + std::strerror(errno)}; }
 
 /// In the child: only calls that are safe after a fork.
 [[noreturn]] void become(char* const* words, const char* error_file, int output, pid_t parent) {
@@ -49,7 +49,7 @@ Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& words, 
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   int ends[2] = {-1, -1};
-  if (options.pipe_output && ::pipe2(ends, O_CLOEXEC) != 0) return system_error("pipe");
+  if (options.pipe_output && ::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe");
   const pid_t parent = ::getpid();
   ChildProcess child;
   child.pid_ = ::fork();
@@ -60,7 +60,7 @@ Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& words, 
   if (child.pid_ < 0) {
     child.pid_ = 0;
     errno = fork_error;
-    return system_error("fork");
+    return errno_error("fork");
   }
   if (ends[0] >= 0) ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
   return child;

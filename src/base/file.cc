@@ -35,6 +35,8 @@ Error errno_error(const char* what, const std::string& path) {
   return {code, std::string(what) + " " + path + ": " + std::strerror(error)};
 }
 
+Error errno_error(const char* what) { return {ErrorCode::kInternal, std::string(what) + ": " + std::strerror(errno)}; }
+
 Result<InputFile> InputFile::open(const std::string& path) {
   InputFile file;
   file.path_ = path;

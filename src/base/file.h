@@ -12,6 +12,8 @@ namespace weir {
 
 /// The Error of `errno`: "open /x: No such file or directory".
 Error errno_error(const char* what, const std::string& path);
+/// The same of a call that is about no path: "epoll_ctl: Invalid argument". kInternal, whatever the reason.
+Error errno_error(const char* what);
 
 /// An open file, or standard input. Closes it at its end.
 class InputFile {

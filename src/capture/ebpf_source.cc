@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "bpf/shared.h"
 #include "capture/internal/bpf_ring.h"
 #include "capture/internal/ebpf_objects.h"
@@ -36,12 +37,6 @@ constexpr std::uint32_t kBatch = 4096;
 constexpr std::size_t kViews = 256;
 /// Of the names of pinned links, before the interface's index.
 constexpr std::string_view kLinkPrefix = "link-";
-
-std::int64_t clock_ns(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
-}
 
 /// What to add to the kernel's monotonic time for Unix time.
 std::int64_t unix_offset() { return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC); }

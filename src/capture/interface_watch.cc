@@ -15,6 +15,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace weir::capture {
 namespace {
 
@@ -27,12 +29,6 @@ constexpr std::uint32_t kMaxZone = 0xFFFF;
 Error netlink_error(const char* what, int code) {
   const ErrorCode kind = code == EPERM || code == EACCES ? ErrorCode::kPermissionDenied : ErrorCode::kUnavailable;
   return {kind, std::string("watch network interfaces: ") + what + ": " + std::strerror(code)};
-}
-
-std::int64_t wall_clock_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
 /// What we read of a link message.
@@ -231,7 +227,7 @@ Status InterfaceWatch::State::on_link(const Link& link) {
   if (zone == 0)
     return Error{ErrorCode::kResourceExhausted,
                  "watch network interfaces: " + std::string(link.name) + " is one more than 65,535 at once"};
-  const std::int64_t since_ns = listed ? wall_clock_ns() : 0;
+  const std::int64_t since_ns = listed ? clock_ns(CLOCK_REALTIME) : 0;
   PodInterface interface { zone, link.index, std::string(link.name), since_ns };
   changes.added.push_back(interface);
   known[link.index] = {std::move(interface), dump};

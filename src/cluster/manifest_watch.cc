@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cluster/internal/manifest_files.h"
 
@@ -80,9 +81,7 @@ bool ManifestWatch::read_again(const std::string& path, File& file, std::vector<
   if (!input.ok()) return fail(input.error().message);
   if (::fstat(input.value().fd(), &status) != 0) return fail("open " + path + ": " + std::strerror(errno));
   file.stamp = stamp_of(status);
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  file.unsettled = to_ns(now) - std::max(file.stamp.modified_ns, file.stamp.changed_ns) < kSecondNs;
+  file.unsettled = clock_ns(CLOCK_REALTIME) - std::max(file.stamp.modified_ns, file.stamp.changed_ns) < kSecondNs;
   auto text = read_whole(input.value());
   if (!text.ok()) return fail(text.error().message);
   ClusterObjects objects;

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "kube/internal/reflector.h"
 #include "kube/internal/resources.h"
 #include "kube/internal/transfer.h"
@@ -19,12 +20,6 @@ namespace weir::kube {
 namespace {
 
 using cluster::ObjectChange;
-
-std::int64_t clock_ns(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
 
 /// How long the thread sleeps at most while nothing is due.
 constexpr int kLongestPollMs = 1000;

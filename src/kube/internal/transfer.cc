@@ -4,17 +4,12 @@
 
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 
 namespace weir::kube {
 namespace {
-
-std::int64_t clock_ns(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
 
 /// Seconds within which a connection must stand, and after which a silent one is probed.
 constexpr long kConnectSeconds = 10;
