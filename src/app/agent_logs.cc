@@ -55,16 +55,16 @@ std::array<AgentLogs::File, 4> AgentLogs::files() const {
 }
 
 bool AgentLogs::flush(std::int64_t now_ns) {
-  bool all = true;
-  for (flowlog::LogFile* file : {flows_.get(), dns_.get(), l7_.get(), agent_.get()}) {
-    if (file != nullptr) all &= file->flush(now_ns);
+  bool written = true;
+  for (flowlog::LogFile* file : all()) {
+    if (file != nullptr) written &= file->flush(now_ns);
   }
-  return all;
+  return written;
 }
 
 Status AgentLogs::close() {
   Status first;
-  for (flowlog::LogFile* file : {flows_.get(), dns_.get(), l7_.get(), agent_.get()}) {
+  for (flowlog::LogFile* file : all()) {
     if (file == nullptr) continue;
     Status closed = file->close();
     if (first.ok() && !closed.ok()) first = std::move(closed);
@@ -76,7 +76,7 @@ void AgentLogs::set_limits(const config::Settings& settings) {
   allowed_ = settings.flow_log_allowed;
   denied_ = settings.flow_log_denied;
   const auto bytes = static_cast<std::uint64_t>(settings.log_max_size_mb) * 1024 * 1024;
-  for (flowlog::LogFile* file : {flows_.get(), dns_.get(), l7_.get(), agent_.get()}) {
+  for (flowlog::LogFile* file : all()) {
     if (file != nullptr) file->set_limits(bytes, static_cast<int>(settings.log_max_files));
   }
 }

@@ -40,6 +40,8 @@ class AgentLogs {
 
  private:
   AgentLogs() = default;
+  /// Null: that log is off.
+  std::array<flowlog::LogFile*, 4> all() const { return {flows_.get(), dns_.get(), l7_.get(), agent_.get()}; }
 
   std::unique_ptr<flowlog::LogFile> flows_, dns_, l7_, agent_;
   flowlog::FlowLogWriter flow_writer_;

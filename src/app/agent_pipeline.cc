@@ -8,13 +8,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <utility>
 
 #include "app/agent_sources.h"
 #include "app/kernel_probes.h"
+#include "base/clock.h"
+#include "base/file.h"
 #include "flowlog/last_window.h"
 
 namespace weir::app {
@@ -30,15 +30,8 @@ constexpr std::chrono::milliseconds kClusterPatience{15'000};
 /// Connections get their context this long after they began at the earliest, and at the latest with the report after.
 constexpr std::int64_t kInitialDelayNs = 2 * kSecond, kReportNs = 5 * kSecond;
 
-std::int64_t clock_ns(clockid_t clock) {
-  timespec t{};
-  ::clock_gettime(clock, &t);
-  return t.tv_sec * kSecond + t.tv_nsec;
-}
 std::int64_t wall_ns() { return clock_ns(CLOCK_REALTIME); }
 std::int64_t steady_ns() { return clock_ns(CLOCK_BOOTTIME); }
-
-Error system_error(const char* what) { return {ErrorCode::kInternal, std::string(what) + ": " + std::strerror(errno)}; }
 
 }  // namespace
 
@@ -46,21 +39,18 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   std::unique_ptr<AgentPipeline> pipeline(new AgentPipeline());
   AgentPipeline& p = *pipeline;
   p.options_ = std::move(options);
+  TRY(config::validate_for_agent(p.options_.settings));
   bound_by_memory(p.options_.settings);
   const config::Settings& settings = p.options_.settings;
   p.report_ = AgentReport(p.options_.node);
   p.interval_ns_ = settings.flush_interval.count();
   p.drain_ns_ = settings.drain_interval.count();
-  if (p.interval_ns_ < kSecond) {
-    return invalid_argument("flush_interval: a live agent wants at least 1s");
-  }
   p.epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   p.wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (p.epoll_ < 0 || p.wake_ < 0) return system_error("epoll");
+  if (p.epoll_ < 0 || p.wake_ < 0) return errno_error("epoll");
   TRY(p.watch(p.wake_));
 
   TRY_ASSIGN(const std::optional<std::int64_t> counted, flowlog::last_window_end(settings.log_directory));
-  TRY(config::validate_for_agent(settings));
   TRY_ASSIGN(p.logs_, AgentLogs::open(settings, p.options_.note));
   TRY_ASSIGN(p.cluster_, ClusterFeed::open(settings, p.options_.node, p.options_.note));
   TRY(p.open_sources(counted.value_or(0) * kSecond));
@@ -132,7 +122,7 @@ Status AgentPipeline::watch(int fd) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = fd;
-  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return system_error("epoll_ctl");
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return errno_error("epoll_ctl");
   return {};
 }
 
@@ -250,18 +240,13 @@ void AgentPipeline::follow_cluster(std::int64_t now_ns) {
   hits_->set_policies(node_->ledger().network_policies());
 }
 
-std::vector<model::SourceCounts> AgentPipeline::source_counts() {
-  std::vector<model::SourceCounts> sources{feed_->stats().counts};
-  if (payloads_ != nullptr) sources.push_back(payloads_->stats().counts);
-  if (hits_ != nullptr) sources.push_back(hits_->stats());
-  if (nat_ != nullptr) sources.push_back(nat_->stats());
-  return sources;
-}
-
 AgentTotals AgentPipeline::totals() {
   AgentTotals totals;
-  totals.sources = source_counts();
   totals.feed = feed_->stats();
+  totals.sources.push_back(totals.feed.counts);
+  if (payloads_ != nullptr) totals.sources.push_back(payloads_->stats().counts);
+  if (hits_ != nullptr) totals.sources.push_back(hits_->stats());
+  if (nat_ != nullptr) totals.sources.push_back(nat_->stats());
   totals.node = node_->stats();
   totals.logs = logs_->files();
   return totals;

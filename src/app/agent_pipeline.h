@@ -71,7 +71,6 @@ class AgentPipeline {
   bool config_file_changed();
   /// True if aggregation must be set up anew.
   bool take_new_settings();
-  std::vector<model::SourceCounts> source_counts();
   AgentTotals totals();
   /// Gives up the capabilities that only the start needs.
   void reduce_privileges();

@@ -31,6 +31,13 @@ Result<std::unique_ptr<ClusterFeed>> ClusterFeed::open(const config::Settings& s
   return feed;
 }
 
+std::size_t ClusterFeed::take_queued(NodePipeline& node) {
+  changes_.clear();
+  const std::size_t taken = queue_->pop(changes_, kQueuedChanges);
+  for (const cluster::ObjectChange& change : changes_) node.ledger().apply(change);
+  return taken;
+}
+
 Status ClusterFeed::start(NodePipeline& node, std::chrono::milliseconds patience) {
   if (api_ == nullptr) return apply(node, 0);
   api_->start();
@@ -38,11 +45,7 @@ Status ClusterFeed::start(NodePipeline& node, std::chrono::milliseconds patience
   while (true) {
     // Asked before the queue is emptied: what was known when it said so is then applied.
     const bool complete = api_->status().synced;
-    for (std::size_t before = 1; before > 0;) {
-      changes_.clear();
-      before = queue_->pop(changes_, kQueuedChanges);
-      for (const cluster::ObjectChange& change : changes_) node.ledger().apply(change);
-    }
+    while (take_queued(node) > 0) continue;
     if (complete) break;
     if (std::chrono::steady_clock::now() > deadline) {
       const kube::ApiClientStatus status = api_->status();
@@ -63,11 +66,7 @@ Status ClusterFeed::apply(NodePipeline& node, std::int64_t now_ns) {
     for (const std::string& error : changes.errors) note_("cluster: " + error);
     for (const cluster::ObjectChange& change : changes.objects) node.ledger().apply(change);
   }
-  if (queue_ != nullptr) {
-    changes_.clear();
-    queue_->pop(changes_, kQueuedChanges);
-    for (const cluster::ObjectChange& change : changes_) node.ledger().apply(change);
-  }
+  if (queue_ != nullptr) take_queued(node);
   return node.refresh_policies();
 }
 

@@ -47,6 +47,8 @@ class ClusterFeed {
 
  private:
   ClusterFeed() = default;
+  /// Applies what the API client told, up to a queue full of it; how much it was.
+  std::size_t take_queued(NodePipeline& node);
   std::function<void(std::string_view)> note_;
   std::unique_ptr<cluster::ManifestWatch> manifests_;
   std::unique_ptr<BoundedQueue<cluster::ObjectChange>> queue_;

@@ -47,8 +47,8 @@ void ConntrackFeed::drain(NodePipeline& node, std::int64_t now_ns) {
 
 /// Counters come with dumps: a window ends with one.
 void ConntrackFeed::dump_now(NodePipeline& node, std::int64_t now_ns) {
-  // Twice: one that is under way may have passed some entries already.
   constexpr int kMostReads = 100'000;
+  // Behind a dump that is under way, which may have passed some entries already, comes another.
   if (!reader_->request_dump().ok()) return;
   next_dump_ns_ = now_ns + dump_interval_ns_;
   for (int i = 0; i < kMostReads && reader_->dump_pending(); ++i) read(node, now_ns);
