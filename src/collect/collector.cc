@@ -91,7 +91,8 @@ void Collector::process(Context& context, const model::ConnectionUpdate& update)
     if (take_hits(context) && context.started) {
       ++stats_.verdict_moves;
       end_flow(before, update.slot);
-      context.started = false;
+      context.started = before.started;
+      context.split = before.split;
     }
   }
   report(context, update);
@@ -122,7 +123,7 @@ void Collector::set_engine(policy::Engine* engine) {
 
 void Collector::move_pending(Context& context, model::ConnectionSlot slot) {
   if (!context.open || context.ended || !(context.egress.managed || context.ingress.managed)) return;
-  const policy::Verdict now = evaluate(context);
+  const policy::Verdict now = evaluate(context.tuple, context.source, context.dest);
   const auto denies = [](const model::PolicyTrace* trace) {
     return trace != nullptr && trace->verdict == model::Action::kDeny;
   };
@@ -309,7 +310,8 @@ void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
   context.dest_is_ours = context.report_dest;
   const bool before_dnat = context.service != nullptr && context.dest->type != model::EndpointType::kWorkload;
   if (engine_ != nullptr) {
-    const policy::Verdict verdict = before_dnat ? evaluate_backends(context, update) : evaluate(context);
+    const policy::Verdict verdict =
+        before_dnat ? evaluate_backends(context, update) : evaluate(context.tuple, context.source, context.dest);
     if (context.report_source && verdict.egress.managed) {
       context.egress = verdict.egress;
       context.egress_source = model::VerdictSource::kComputed;
@@ -329,12 +331,12 @@ policy::Verdict Collector::evaluate_backends(const Context& context, const model
   ledger_.backends(context.original_dest, context.original_dest_port, context.tuple.protocol, update.start_ns,
                    backends_);
   policy::Verdict common;
+  model::Tuple tuple = context.tuple;
   for (std::size_t i = 0; i < backends_.size(); ++i) {
-    Context one = context;
-    one.dest = backends_[i].endpoint != nullptr ? backends_[i].endpoint : context.dest;
-    one.tuple.dest = backends_[i].ip;
-    one.tuple.dest_port = backends_[i].port;
-    const policy::Verdict verdict = evaluate(one);
+    tuple.dest = backends_[i].ip;
+    tuple.dest_port = backends_[i].port;
+    const model::Endpoint* dest = backends_[i].endpoint != nullptr ? backends_[i].endpoint : context.dest;
+    const policy::Verdict verdict = evaluate(tuple, context.source, dest);
     if (i == 0) common = verdict;
     if (verdict.egress.enforced != common.egress.enforced) return {};
   }
@@ -388,10 +390,10 @@ bool Collector::take_hits(const model::Tuple& tuple, bool egress, bool started, 
   return before.enforced != side.enforced;
 }
 
-policy::Verdict Collector::evaluate(const Context& context) const {
-  const model::Tuple& tuple = context.tuple;
-  return engine_->evaluate({.source = context.source,
-                            .dest = context.dest,
+policy::Verdict Collector::evaluate(const model::Tuple& tuple, const model::Endpoint* source,
+                                    const model::Endpoint* dest) const {
+  return engine_->evaluate({.source = source,
+                            .dest = dest,
                             .source_ip = tuple.source,
                             .dest_ip = tuple.dest,
                             .protocol = tuple.protocol,

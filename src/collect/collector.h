@@ -61,11 +61,10 @@ struct CollectorStats {
 /// A source that sees both ends in one view gives up to two reports a connection, and a denied egress gives no ingress
 /// report. A source at the pods' interfaces (ObservedAt) gives each end's own connection, which that end alone reports.
 ///
-/// In:      ConnectionUpdates of each source in their order; those of a second source beside the first have
-/// kSecondSource
-///          added to their slots; DNS and HTTP transactions as they complete.
+/// In:      ConnectionUpdates of each source in their order; DNS and HTTP transactions as they complete. A second
+///          source beside the first has kSecondSource added to its slots.
 /// Out:     ReportedFlows, none to two an update (egress side, ingress side).
-/// Bounds:  one Context (about 100 B) per open connection of the source.
+/// Bounds:  one Context (about 200 B) per open connection of the source.
 /// Threads: one. The ledger and the engine outlive the collector.
 class Collector {
  public:
@@ -156,7 +155,7 @@ class Collector {
   void translate_by_hits(Context& context, const model::ConnectionUpdate& update);
   void find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const;
   void judge(Context& context, const model::ConnectionUpdate& update);
-  policy::Verdict evaluate(const Context& context) const;
+  policy::Verdict evaluate(const model::Tuple& tuple, const model::Endpoint* source, const model::Endpoint* dest) const;
   policy::Verdict evaluate_backends(const Context& context, const model::ConnectionUpdate& update);
   /// Takes the verdicts that the data plane told since the last call. True if one is not what the context says.
   bool take_hits(Context& context);

@@ -176,6 +176,20 @@ TEST_F(LiveCollector, AFlowSplitByPolicyThatStaysSilentIsNotStartedAgain) {
   engine_ = std::move(stricter);
 }
 
+TEST_F(LiveCollector, AFlowSplitByALateHitThatStaysSilentIsNotStartedAgain) {
+  start("node-2");
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  report(connection);
+  collector_->on_hit(tier_end(connection, false));
+  connection.first = false;
+  connection.delta = {};
+  connection.last = true;
+  report(connection);
+  EXPECT_EQ(open(model::Reporter::kDest, Action::kAllow), 0);
+  EXPECT_EQ(open(model::Reporter::kDest, Action::kDeny), 0);
+  EXPECT_EQ(collector_->stats().reports, 2u) << "begun, and ended";
+}
+
 TEST_F(LiveCollector, B7_AClientsViewIsTranslatedAndHasItsService) {
   start();
   ConnectionUpdate connection = update("10.0.0.2", "10.96.0.1", 5432);
