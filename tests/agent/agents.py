@@ -1,5 +1,6 @@
 """The agents of a lab's nodes, under test: started, ended, and what they have written."""
 
+import argparse
 import contextlib
 import ctypes
 import json
@@ -17,7 +18,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "lab"))
 
 import ground_truth  # noqa: E402
 import state as lab_state  # noqa: E402
-from lab_under_test import LabUnderTest  # noqa: E402
+from lab_under_test import LabUnderTest, skip_without_kernel  # noqa: E402
 
 LOGS = ("flows.log", "dns.log", "l7.log", "agent.log")
 READY = re.compile(r"watching \d+ interfaces")
@@ -150,14 +151,21 @@ def agents(weir: str, lab: LabUnderTest, source: str, interval: str = "5s", node
                 agent.end(signal.SIGKILL)
 
 
+def gaps(agent: Agent, windows: list) -> list:
+    """Where windows do not follow one another without gap or overlap."""
+    return [
+        f"{agent.node}: a window ends {before['end_time']}, the next begins {after['start_time']}"
+        for before, after in zip(windows, windows[1:])
+        if before["end_time"] != after["start_time"]
+    ]
+
+
 def window_problems(agent: Agent) -> list:
     """agent.log: windows follow one another without gap or overlap, nothing was lost, and records are all there."""
-    problems, windows = [], agent.lines("agent.log")
+    windows = agent.lines("agent.log")
     if not windows:
         return [f"{agent.node}: agent.log is empty"]
-    for before, after in zip(windows, windows[1:]):
-        if before["end_time"] != after["start_time"]:
-            problems.append(f"{agent.node}: a window ends {before['end_time']}, the next begins {after['start_time']}")
+    problems = gaps(agent, windows)
     for window in windows:
         lost = {f"{s['name']}/{c['name']}": c["count"] for s in window["sources"] for c in s["lost"] if c["count"]}
         lost.update({c["name"]: c["count"] for c in window["flows_dropped"] + window["lines_dropped"] if c["count"]})
@@ -169,6 +177,23 @@ def window_problems(agent: Agent) -> list:
         if told != written:
             problems.append(f"{agent.node}: agent.log tells of {told} records of {name}.log, which has {written}")
     return problems
+
+
+def for_each_source(check, sources: tuple, **options) -> int:
+    """The main program of a test: check(weir, source) of all sources, or of those named, gives problems; `options` are
+    more flags with their defaults, which check() takes by name. The exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--weir", required=True)
+    parser.add_argument("--source", action="append", choices=sources)
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    given = vars(parser.parse_args())
+    skip_without_kernel()
+    problems = []
+    for source in given["source"] or sources:
+        problems += check(given["weir"], source, **{name: given[name] for name in options})
+    print("\n".join(problems))
+    return 1 if problems else 0
 
 
 def compare(agent: Agent, truth: ground_truth.Truth, ignore_extra: bool = False) -> tuple:

@@ -68,9 +68,7 @@ def watch(cluster, agent: agents.Agent) -> list:
     comparison, problems = agents.compare(agent, truth, ignore_extra=True)
     print(f"{comparison.compared} ends compared after the disk was full, {len(problems)} disagreements")
     windows = agent.lines("agent.log")
-    for before, after in zip(windows, windows[1:]):
-        if before["end_time"] != after["start_time"]:
-            problems.append(f"a window ends {before['end_time']}, the next begins {after['start_time']}")
+    problems += agents.gaps(agent, windows)
     for name in ("flows", "dns", "l7"):
         made, dropped = (
             sum(c["count"] for w in windows for c in w[what] if c["name"] == name)

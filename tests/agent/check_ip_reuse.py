@@ -4,7 +4,6 @@
 usage: check_ip_reuse.py --weir BINARY
 """
 
-import argparse
 import os
 import sys
 import time
@@ -13,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agents  # noqa: E402
 import ground_truth  # noqa: E402
-from lab_under_test import lab, skip_without_kernel  # noqa: E402
+from lab_under_test import lab  # noqa: E402
 
 SOURCES = ("ebpf", "conntrack", "afpacket")
 PODS = ("cart", "catalog")  # one of each node, both clients and servers
@@ -60,18 +59,5 @@ def check(weir: str, source: str) -> list:
     return [f"{source} {problem}" for problem in problems]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--weir", required=True)
-    parser.add_argument("--source", action="append", choices=SOURCES)
-    options = parser.parse_args()
-    skip_without_kernel()
-    problems = []
-    for source in options.source or SOURCES:
-        problems += check(options.weir, source)
-    print("\n".join(problems))
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(agents.for_each_source(check, SOURCES))

@@ -5,7 +5,6 @@ would become of it now; new connections are denied, by the rule that denies them
 usage: check_policy_change.py --weir BINARY [--source NAME]...
 """
 
-import argparse
 import os
 import sys
 import threading
@@ -15,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agents  # noqa: E402
 import ground_truth  # noqa: E402
-from lab_under_test import lab, skip_without_kernel  # noqa: E402
+from lab_under_test import lab  # noqa: E402
 
 SOURCES = ("ebpf", "conntrack", "afpacket")
 INTERVAL_S = 2
@@ -133,18 +132,5 @@ def check(weir: str, source: str) -> list:
     return problems
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--weir", required=True)
-    parser.add_argument("--source", action="append", choices=SOURCES)
-    options = parser.parse_args()
-    skip_without_kernel()
-    problems = []
-    for source in options.source or SOURCES:
-        problems += check(options.weir, source)
-    print("\n".join(problems))
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(agents.for_each_source(check, SOURCES))

@@ -4,7 +4,6 @@
 usage: check_sources.py --weir BINARY [--source NAME]... [--connections N] [--keep DIR]
 """
 
-import argparse
 import collections
 import os
 import shutil
@@ -15,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agents  # noqa: E402
 import ground_truth  # noqa: E402
-from lab_under_test import lab, skip_without_kernel  # noqa: E402
+from lab_under_test import lab  # noqa: E402
 
 SOURCES = ("ebpf", "conntrack", "afpacket")
 SEES_PACKETS = ("ebpf", "afpacket", "conntrack")
@@ -121,20 +120,6 @@ def check(weir: str, source: str, connections: int, keep: str) -> list:
     return [f"{source} {problem}" for problem in problems]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--weir", required=True)
-    parser.add_argument("--source", action="append", choices=SOURCES)
-    parser.add_argument("--connections", type=int, default=300)
-    parser.add_argument("--keep", default="", help="copy logs and ground truth there")
-    options = parser.parse_args()
-    skip_without_kernel()
-    problems = []
-    for source in options.source or SOURCES:
-        problems += check(options.weir, source, options.connections, options.keep)
-    print("\n".join(problems))
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    # --keep: copy logs and ground truth there.
+    sys.exit(agents.for_each_source(check, SOURCES, connections=300, keep=""))
