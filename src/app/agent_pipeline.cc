@@ -23,8 +23,9 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000, kMillisecond = 1'000'000;
 /// After something came, the loop rests so long: events then come in batches, which cost a third of single ones.
 constexpr std::int64_t kRestNs = 10 * kMillisecond;
-/// Reads of one source in a row before the others have their turn.
-constexpr int kReadsInARow = 64;
+/// Reads of one source in a row before the others have their turn: their buffers must hold what comes meanwhile. And
+/// turns before the rest of the loop has its own.
+constexpr int kReadsInARow = 4, kTurns = 16;
 /// How long the start waits for the API server: flows of pods that are not known yet are lost.
 constexpr std::chrono::milliseconds kClusterPatience{15'000};
 /// Connections get their context this long after they began at the earliest, and at the latest with the report after.
@@ -201,16 +202,20 @@ void AgentPipeline::poll_interfaces() {
 }
 
 bool AgentPipeline::read_sources() {
-  bool busy = false;
-  // Verdicts and translations first: the connections that they belong to come after them.
+  bool busy = false, more = true;
   const std::int64_t now = wall_ns();
-  if (hits_ != nullptr) busy |= hits_->read(*node_, *feed_, now);
-  if (nat_ != nullptr) busy |= nat_->read(*node_, now);
-  for (ConnectionFeed* feed : {payloads_.get(), feed_.get()}) {
-    for (int i = 0; feed != nullptr && i < kReadsInARow; ++i) {
-      const FeedRead read = feed->read(*node_, now);
-      busy |= read.any;
-      if (!read.more) break;
+  for (int turn = 0; more && turn < kTurns; ++turn) {
+    more = false;
+    // Verdicts and translations first: the connections that they belong to come after them.
+    if (hits_ != nullptr) busy |= hits_->read(*node_, *feed_, now);
+    if (nat_ != nullptr) busy |= nat_->read(*node_, now);
+    for (ConnectionFeed* feed : {payloads_.get(), feed_.get()}) {
+      FeedRead read{false, feed != nullptr};
+      for (int i = 0; read.more && i < kReadsInARow; ++i) {
+        read = feed->read(*node_, now);
+        busy |= read.any;
+      }
+      more |= read.more;
     }
   }
   return busy;
