@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The agent on a node under load: CPU, losses, memory and throughput, in one run and in a lab of its own. Needs root.
 
-usage: bench/agent_load.py [--build build/release] [--seconds 8] [--rounds 1] [--loss-seconds 30] [--json OUT]
+usage: bench/agent_load.py [--build build/release] [--seconds 6] [--rounds 1] [--loss-seconds 15] [--json OUT]
                            [PART...]    of cpu, loss, memory, throughput, kernel; default: all
 
 5,000 connections a second between two pods of one node, or of two; each sends 64 bytes, gets 64 back and ends. Figures of
@@ -378,9 +378,9 @@ def _throughput_text(row: dict) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
-    parser.add_argument("--seconds", type=int, default=8, help="of load for each CPU figure")
+    parser.add_argument("--seconds", type=int, default=6, help="of load for each CPU figure")
     parser.add_argument("--rounds", type=int, default=1, help="of the CPU figures")
-    parser.add_argument("--loss-seconds", type=int, default=30, help="of load at 5,000/s that nothing may be lost of")
+    parser.add_argument("--loss-seconds", type=int, default=15, help="of load at 5,000/s that nothing may be lost of")
     parser.add_argument("--iperf-seconds", type=int, default=2)
     parser.add_argument("--iperf-rounds", type=int, default=1)
     parser.add_argument("--json", metavar="OUT", help="write the figures here too")
