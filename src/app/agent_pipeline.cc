@@ -58,7 +58,7 @@ Result<std::unique_ptr<AgentPipeline>> AgentPipeline::create(Options options) {
   p.reduce_privileges();  // before there are threads
   NodeOptions node_options;
   node_options.initial_delay = std::chrono::nanoseconds(kInitialDelayNs);
-  node_options.http_heads_only = p.feed_->http_heads_only();
+  node_options.http_heads_only = (p.payloads_ != nullptr ? p.payloads_ : p.feed_)->http_heads_only();
   node_options.http_by_tuple = p.payloads_ != nullptr;
   TRY_ASSIGN(p.node_, NodePipeline::create(settings, {}, p.cluster_->configured(), p.options_.node, p.logs_->sinks(),
                                            node_options));

@@ -17,6 +17,7 @@ constexpr std::int64_t kLastPacketsNs = 10'000'000'000;
 Result<std::unique_ptr<PacketFeed>> PacketFeed::create(const config::Settings& settings, bool resume, Role role) {
   std::unique_ptr<PacketFeed> feed(new PacketFeed(role));
   capture::AfPacketOptions options;
+  options.payloads_only = role == Role::kPayloadsOnly;
   options.ring_bytes = static_cast<std::uint32_t>(settings.packet_ring_kb) * 1024;
   TRY_ASSIGN(feed->packets_, capture::AfPacket::create(options));
   feed->decoder_ = std::make_unique<packet::Decoder>(decoder_options(settings));

@@ -22,6 +22,7 @@ class PacketFeed final : public ConnectionFeed {
 
   const char* name() const override { return role_ == Role::kConnections ? "afpacket" : "payloads"; }
   int fd() const override { return packets_->fd(); }
+  bool http_heads_only() const override { return role_ == Role::kPayloadsOnly; }
   FeedRead read(NodePipeline& node, std::int64_t now_ns) override;
   void drain(NodePipeline& node, std::int64_t now_ns) override;
   void report(NodePipeline& node) override;

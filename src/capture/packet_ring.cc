@@ -126,10 +126,13 @@ Status PacketRing::set_up(const AfPacketOptions& options) {
 }
 
 Status PacketRing::attach_filter(const AfPacketOptions& options) const {
-  auto ethernet = snap_filter(options.snap_bytes, options.dns_snap_bytes);
+  const bool ethernet = link_type_ == kLinkTypeEthernet;
+  auto heads = snap_filter(options.snap_bytes, options.dns_snap_bytes);
+  auto payloads = payload_filter(ethernet ? 14 : 0, options.snap_bytes, options.dns_snap_bytes);
   sock_filter all{BPF_RET | BPF_K, 0, 0, options.snap_bytes};
-  sock_fprog program{static_cast<unsigned short>(ethernet.size()), ethernet.data()};
-  if (link_type_ != kLinkTypeEthernet) program = {1, &all};
+  sock_fprog program{1, &all};
+  if (ethernet) program = {static_cast<unsigned short>(heads.size()), heads.data()};
+  if (options.payloads_only) program = {static_cast<unsigned short>(payloads.size()), payloads.data()};
   if (!set_option(fd_, SOL_SOCKET, SO_ATTACH_FILTER, program)) return ring_error(interface_, "attach a filter", errno);
   return {};
 }
