@@ -1,6 +1,5 @@
 #include "app/agent_sources.h"
 
-#include <algorithm>
 #include <string>
 
 #include "app/conntrack_feed.h"
@@ -12,7 +11,7 @@ namespace {
 
 using Note = std::function<void(std::string_view)>;
 
-Result<std::unique_ptr<ConnectionFeed>> open_feed(const std::string& name, const config::Settings& settings,
+Result<std::unique_ptr<ConnectionFeed>> open_feed(std::string_view name, const config::Settings& settings,
                                                   std::int64_t counted_until_ns, const Note& note) {
   if (name == "conntrack") {
     TRY_ASSIGN(std::unique_ptr<ConntrackFeed> feed, ConntrackFeed::create(settings, counted_until_ns));
@@ -29,76 +28,58 @@ Result<std::unique_ptr<ConnectionFeed>> open_feed(const std::string& name, const
   return std::unique_ptr<ConnectionFeed>(std::move(feed));
 }
 
-/// The first of the wanted ones that opens; why the others did not, as notes, or as the error if none did.
-Result<std::unique_ptr<ConnectionFeed>> open_best(const config::Settings& settings, std::int64_t counted_until_ns,
-                                                  const Note& note, std::vector<SourceChoice>& choices) {
-  std::vector<std::string> names = settings.sources;
-  if (std::find(names.begin(), names.end(), "auto") != names.end()) names = {"ebpf", "conntrack", "afpacket"};
-  std::string reasons;
-  const auto choice = [&](std::string_view name) -> SourceChoice& {
-    return *std::find_if(choices.begin(), choices.end(), [&](const SourceChoice& c) { return c.source == name; });
-  };
-  for (const std::string& name : names) {
-    auto feed = open_feed(name, settings, counted_until_ns, note);
-    if (feed.ok()) {
-      choice(name) = {feed.value()->name(), true, "connections"};
-      note("source: " + name + (reasons.empty() ? "" : " (not " + reasons + ")"));
-      return feed;
-    }
-    choice(name).reason = feed.error().message;
-    reasons += (reasons.empty() ? "" : "; ") + name + ": " + feed.error().message;
+/// Opens what choose_sources() asks for, into `sources`.
+class Opener {
+ public:
+  Opener(const config::Settings& settings, std::int64_t counted_until_ns, const Note& note, AgentSources& sources)
+      : settings_(settings), counted_until_ns_(counted_until_ns), note_(note), sources_(sources) {}
+
+  Status open(SourceRole role, std::string_view source) {
+    const Status opened = try_open(role, source);
+    if (opened.ok()) return opened;
+    const std::string& why = opened.error().message;
+    if (role == SourceRole::kVerdicts) note_("nflog: not used, verdicts are evaluated from policies only: " + why);
+    if (role == SourceRole::kPayloads)
+      note_("payloads: no DNS and L7 logs, domains and clients behind proxies: " + why);
+    if (role == SourceRole::kTranslations) note_("nat: destinations behind services are not known: " + why);
+    return opened;
   }
-  return Error{ErrorCode::kUnavailable, "no source of connections: " + reasons};
-}
+
+ private:
+  Status try_open(SourceRole role, std::string_view source) {
+    if (role == SourceRole::kConnections) {
+      TRY_ASSIGN(sources_.feed, open_feed(source, settings_, counted_until_ns_, note_));
+    } else if (role == SourceRole::kPayloads) {
+      TRY_ASSIGN(sources_.payloads, PacketFeed::create(settings_, false, PacketFeed::Role::kPayloadsOnly));
+    } else if (role == SourceRole::kTranslations) {
+      TRY_ASSIGN(sources_.nat, NatFeed::create(settings_));
+    } else {
+      TRY_ASSIGN(sources_.hits, HitFeed::create(settings_, std::string_view(sources_.feed->name()) != "conntrack"));
+      if (!sources_.hits->has_conntrack()) {
+        note_(
+            "nflog: the kernel does not tell which service a denied connection addressed (NETFILTER_NETLINK_GLUE_CT)");
+      }
+    }
+    return {};
+  }
+
+  const config::Settings& settings_;
+  const std::int64_t counted_until_ns_;
+  const Note& note_;
+  AgentSources& sources_;
+};
 
 }  // namespace
 
 Result<AgentSources> open_agent_sources(const config::Settings& settings, std::int64_t counted_until_ns,
                                         const Note& note) {
   AgentSources sources;
-  // What is not tried: an earlier one will do, or it was not asked for.
-  for (const char* name : {"ebpf", "conntrack", "afpacket"}) sources.choices.push_back({name, false, "not needed"});
-  TRY_ASSIGN(sources.feed, open_best(settings, counted_until_ns, note, sources.choices));
-  const bool at_interfaces = std::string_view(sources.feed->name()) != "conntrack";
-  SourceChoice nflog{"nflog", false, "off"}, translations{"nat", false, "not needed"};
-  if (settings.nflog != "off") {
-    auto hits = HitFeed::create(settings, at_interfaces);
-    if (hits.ok()) {
-      sources.hits = std::move(hits).value();
-      nflog = {"nflog", true, "verdicts of the data plane"};
-      if (!sources.hits->has_conntrack()) {
-        note("nflog: the kernel does not tell which service a denied connection addressed (NETFILTER_NETLINK_GLUE_CT)");
-      }
-    } else if (settings.nflog == "on") {
-      return hits.error();
-    } else {
-      nflog.reason = hits.error().message;
-      note("nflog: not used, verdicts are evaluated from policies only: " + hits.error().message);
-    }
+  Opener opener(settings, counted_until_ns, note, sources);
+  TRY(choose_sources(
+      settings, [&](SourceRole role, std::string_view source) { return opener.open(role, source); }, sources.choices));
+  for (const SourceChoice& choice : sources.choices) {
+    if (choice.source == sources.feed->name()) note("source: " + std::string(choice.source) + ": " + choice.reason);
   }
-  if (!at_interfaces && (settings.dns_log || settings.l7_log)) {
-    auto payloads = PacketFeed::create(settings, false, PacketFeed::Role::kPayloadsOnly);
-    if (payloads.ok()) {
-      sources.payloads = std::move(payloads).value();
-      for (SourceChoice& choice : sources.choices) {
-        if (choice.source == "afpacket") choice = {"afpacket", true, "packets for the DNS and L7 logs"};
-      }
-    } else {
-      note("payloads: no DNS and L7 logs, domains and clients behind proxies: " + payloads.error().message);
-    }
-  }
-  if (at_interfaces || sources.payloads != nullptr) {
-    auto nat = NatFeed::create(settings);
-    if (nat.ok()) {
-      sources.nat = std::move(nat).value();
-      translations = {"nat", true, "destinations behind services, from conntrack"};
-    } else {
-      translations.reason = nat.error().message;
-      note("nat: destinations behind services are not known: " + nat.error().message);
-    }
-  }
-  sources.choices.push_back(std::move(nflog));
-  sources.choices.push_back(std::move(translations));
   return sources;
 }
 

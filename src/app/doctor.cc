@@ -26,9 +26,11 @@ Diagnosis diagnose(const config::Settings& settings) {
   Diagnosis diagnosis;
   diagnosis.kernel = kernel_release();
   diagnosis.findings = probe_kernel(settings);
-  diagnosis.sources = choose_sources(settings, diagnosis.findings);
+  const Status enough = choose_sources(
+      settings, [&](SourceRole, std::string_view source) { return offered(diagnosis.findings, source); },
+      diagnosis.sources);
   diagnosis.interfaces = matching_interfaces(settings.interfaces);
-  diagnosis.ok = is_enough(settings, diagnosis.sources) && find(diagnosis.findings, "log_directory").ok;
+  diagnosis.ok = enough.ok() && find(diagnosis.findings, "log_directory").ok;
   return diagnosis;
 }
 

@@ -1,65 +1,77 @@
 #include "app/source_choice.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace weir::app {
 namespace {
 
-/// The first of `names` that is missing, as "name: reason"; empty if all are there.
-std::string missing(const std::vector<Finding>& findings, std::initializer_list<std::string_view> names) {
-  for (const std::string_view name : names) {
-    const Finding& finding = find(findings, name);
-    if (!finding.ok) return std::string(name) + ": " + finding.detail;
+SourceChoice& row(std::vector<SourceChoice>& choices, std::string_view source) {
+  return *std::find_if(choices.begin(), choices.end(), [&](const SourceChoice& c) { return c.source == source; });
+}
+
+/// The name of the first that opens.
+Result<std::string> choose_connections(const config::Settings& settings, const OpenSource& open,
+                                       std::vector<SourceChoice>& choices) {
+  std::vector<std::string> names = settings.sources;
+  if (std::find(names.begin(), names.end(), "auto") != names.end()) names = {"ebpf", "conntrack", "afpacket"};
+  std::string reasons;
+  for (const std::string& name : names) {
+    SourceChoice& choice = row(choices, name);
+    const Status opened = open(SourceRole::kConnections, name);
+    if (opened.ok()) {
+      choice.used = true;
+      choice.reason = "connections" + (reasons.empty() ? "" : " (not " + reasons + ")");
+      return name;
+    }
+    choice.reason = opened.error().message;
+    reasons += (reasons.empty() ? "" : "; ") + name + ": " + choice.reason;
   }
-  return {};
+  return Error{ErrorCode::kUnavailable, "no source of connections: " + reasons};
 }
 
-bool is_named(const config::Settings& settings, std::string_view source) {
-  return std::find(settings.sources.begin(), settings.sources.end(), source) != settings.sources.end();
-}
-
-/// A source that works: used or not, and the reason for either.
-SourceChoice decide(std::string_view source, const std::string& lacks, bool wanted, const char* use,
-                    const char* no_use) {
-  if (!lacks.empty()) return {source, false, lacks};
-  return {source, wanted, wanted ? use : no_use};
+/// Opens a source for what another one leaves out.
+Status add(SourceRole role, std::string_view source, const char* use, const OpenSource& open,
+           std::vector<SourceChoice>& choices) {
+  Status opened = open(role, source);
+  SourceChoice& choice = row(choices, source);
+  choice.used = opened.ok();
+  choice.reason = opened.ok() ? use : opened.error().message;
+  return opened;
 }
 
 }  // namespace
 
-std::vector<SourceChoice> choose_sources(const config::Settings& settings, const std::vector<Finding>& findings) {
-  const bool automatic = is_named(settings, "auto");
-  const std::string no_ebpf = missing(findings, {"bpf_map", "bpf_program", "ring_buffer", "btf"});
-  const std::string no_conntrack = missing(findings, {"conntrack"});
-  const std::string no_counters = missing(findings, {"conntrack", "conntrack_acct"});
-  const std::string no_packets = missing(findings, {"af_packet"});
-  const std::string no_nflog = missing(findings, {"nflog"});
-  const bool ebpf = no_ebpf.empty() && (automatic || is_named(settings, "ebpf"));
-
-  std::vector<SourceChoice> choices;
-  choices.push_back(decide("ebpf", no_ebpf, ebpf, "connections, DNS and HTTP at pods' interfaces", "not named"));
-  // Beside eBPF it need not count: it tells which addresses are translations.
-  choices.push_back(decide("conntrack", ebpf ? no_conntrack : no_counters, automatic || is_named(settings, "conntrack"),
-                           ebpf ? "translated addresses (services)" : "connections", "not named"));
-  const bool packets = automatic ? !ebpf : is_named(settings, "afpacket");
-  const bool only_packets = !ebpf && !choices.back().used;
-  choices.push_back(decide("afpacket", no_packets, packets,
-                           only_packets ? "connections, DNS and HTTP at pods' interfaces" : "DNS and HTTP",
-                           automatic ? "not needed: ebpf sees the packets" : "not named"));
-  choices.push_back(decide("nflog", no_nflog, settings.nflog != "off", "which rules decided", "switched off"));
-  return choices;
+Status choose_sources(const config::Settings& settings, const OpenSource& open, std::vector<SourceChoice>& choices) {
+  // What is not tried: an earlier one will do, or it was not asked for.
+  choices.clear();
+  for (const char* name : {"ebpf", "conntrack", "afpacket"}) choices.push_back({name, false, "not needed"});
+  choices.push_back({"nflog", false, "off"});
+  choices.push_back({"nat", false, "not needed"});
+  TRY_ASSIGN(const std::string connections, choose_connections(settings, open, choices));
+  if (settings.nflog != "off") {
+    const Status hits = add(SourceRole::kVerdicts, "nflog", "verdicts of the data plane", open, choices);
+    if (!hits.ok() && settings.nflog == "on") return hits;
+  }
+  bool before_translation = connections != "conntrack";
+  if (!before_translation && (settings.dns_log || settings.l7_log)) {
+    before_translation = add(SourceRole::kPayloads, "afpacket", "packets for the DNS and L7 logs", open, choices).ok();
+  }
+  if (before_translation) {
+    (void)add(SourceRole::kTranslations, "nat", "destinations behind services, from conntrack", open, choices);
+  }
+  return {};
 }
 
-bool is_enough(const config::Settings& settings, const std::vector<SourceChoice>& choices) {
-  bool connections = false;
-  for (const SourceChoice& choice : choices) {
-    const bool is_nflog = choice.source == "nflog";
-    connections |= choice.used && !is_nflog;
-    const bool demanded = is_nflog ? settings.nflog == "on" : is_named(settings, choice.source);
-    if (demanded && !choice.used) return false;
+Status offered(const std::vector<Finding>& findings, std::string_view source) {
+  std::vector<std::string_view> wants = {source};
+  if (source == "ebpf") wants = {"bpf_map", "bpf_program", "ring_buffer", "btf"};
+  if (source == "afpacket") wants = {"af_packet"};
+  if (source == "nat") wants = {"conntrack"};
+  for (const std::string_view name : wants) {
+    const Finding& finding = find(findings, name);
+    if (!finding.ok) return Error{ErrorCode::kUnavailable, std::string(name) + ": " + finding.detail};
   }
-  return connections;
+  return {};
 }
 
 }  // namespace weir::app

@@ -140,7 +140,7 @@ def check_doctor(weir, folder):
     if bad_code != 1 or "is no directory" not in bad_text:
         problems.append(f"exit code {bad_code} for a log folder that is a file")
     problems += [f"{row['name']} is not in the text" for row in told["checks"] + told["sources"] if row["name"] not in text]
-    if [row["name"] for row in told["sources"]] != ["ebpf", "conntrack", "afpacket", "nflog"]:
+    if [row["name"] for row in told["sources"]] != ["ebpf", "conntrack", "afpacket", "nflog", "nat"]:
         problems.append("not all sources are told of")
     if problems:
         print(f"FAIL doctor: {'; '.join(problems)}")
