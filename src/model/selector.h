@@ -52,6 +52,8 @@ class Selector {
 
   /// all().
   Selector() = default;
+  /// From a tree that keeps Node's rules.
+  explicit Selector(Node root) : root_(std::move(root)) {}
   /// Errors: "column 7: …", columns from 1 in bytes.
   static Result<Selector> parse(std::string_view text);
 
@@ -70,7 +72,6 @@ class Selector {
   friend bool operator==(const Selector&, const Selector&) = default;
 
  private:
-  explicit Selector(Node root) : root_(std::move(root)) {}
   Node root_;
 };
 
