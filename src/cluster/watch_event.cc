@@ -1,6 +1,7 @@
 #include "cluster/watch_event.h"
 
 #include "cluster/internal/object_reader.h"
+#include "cluster/internal/policy_reader.h"
 
 namespace weir::cluster {
 namespace {
@@ -22,14 +23,13 @@ ClusterObject read_object(ObjectKind kind, const Field& object) {
       return read_service(object);
     case ObjectKind::kEndpointSlice:
       return read_endpoint_slice(object);
-    case ObjectKind::kNetworkPolicy:
-      return read_network_policy(object);
     case ObjectKind::kNetworkSet:
       return read_network_set(object, true);
     case ObjectKind::kGlobalNetworkSet:
       return read_network_set(object, false);
+    default:
+      return read_policy_object(kind, object);
   }
-  CHECK(false);
 }
 
 /// The object, or what is wrong with it in one line.
@@ -102,32 +102,6 @@ Status read_page(ObjectKind kind, const Value& root, ObjectPage& page) {
 }
 
 }  // namespace
-
-std::string_view to_string(ObjectKind kind) {
-  switch (kind) {
-    case ObjectKind::kNamespace:
-      return "Namespace";
-    case ObjectKind::kNode:
-      return "Node";
-    case ObjectKind::kReplicaSet:
-      return "ReplicaSet";
-    case ObjectKind::kJob:
-      return "Job";
-    case ObjectKind::kPod:
-      return "Pod";
-    case ObjectKind::kService:
-      return "Service";
-    case ObjectKind::kEndpointSlice:
-      return "EndpointSlice";
-    case ObjectKind::kNetworkPolicy:
-      return "NetworkPolicy";
-    case ObjectKind::kNetworkSet:
-      return "NetworkSet";
-    case ObjectKind::kGlobalNetworkSet:
-      return "GlobalNetworkSet";
-  }
-  return "";
-}
 
 Result<WatchEvent> read_watch_event(ObjectKind kind, std::string_view json) {
   WatchEvent event;

@@ -12,23 +12,6 @@
 /// What an API server says of objects, as JSON: lists, and events of a watch. Source: Kubernetes API concepts; meta/v1.
 namespace weir::cluster {
 
-/// The kinds that an API server is asked for.
-enum class ObjectKind : std::uint8_t {
-  kNamespace,
-  kNode,
-  kReplicaSet,
-  kJob,
-  kPod,
-  kService,
-  kEndpointSlice,
-  kNetworkPolicy,
-  kNetworkSet,
-  kGlobalNetworkSet,
-};
-
-/// The kind's name, as in manifests: "Pod".
-std::string_view to_string(ObjectKind kind);
-
 /// meta/v1 Status: why a request or a watch failed.
 struct ApiFailure {
   /// As HTTP's; 410: the resource version is too old.

@@ -44,9 +44,9 @@ Identity identity_of(const ClusterObject& object) {
   return std::visit(
       [&](const auto& o) {
         using T = std::decay_t<decltype(o)>;
-        if constexpr (std::is_same_v<T, model::NamespaceInfo>) {
-          return of("", o.name, "");
-        } else if constexpr (std::is_same_v<T, model::NetworkPolicy> || std::is_same_v<T, cluster::ServiceBackends>) {
+        if constexpr (std::is_same_v<T, cluster::Namespace>) {
+          return of("", o.info.name, "");
+        } else if constexpr (std::is_same_v<T, cluster::PolicyObject> || std::is_same_v<T, cluster::ServiceBackends>) {
           return of(o.namespace_name, o.name, "");
         } else {
           return of(o.meta.namespace_name, o.meta.name, o.meta.uid);
@@ -63,7 +63,7 @@ ClusterObject named_object(ObjectKind kind, const std::string& key) {
   meta.name = key.substr(slash + 1);
   switch (kind) {
     case ObjectKind::kNamespace:
-      return model::NamespaceInfo{meta.name, {}};
+      return cluster::Namespace{{meta.name, {}}, cluster::kNoTime};
     case ObjectKind::kNode:
       return cluster::Node{meta, {}};
     case ObjectKind::kReplicaSet:
@@ -85,17 +85,12 @@ ClusterObject named_object(ObjectKind kind, const std::string& key) {
       slice.name = meta.name;
       return slice;
     }
-    case ObjectKind::kNetworkPolicy: {
-      model::NetworkPolicy policy;
-      policy.namespace_name = meta.namespace_name;
-      policy.name = meta.name;
-      return policy;
-    }
     case ObjectKind::kNetworkSet:
     case ObjectKind::kGlobalNetworkSet:
-      return cluster::NetworkSet{meta, {}};
+      return cluster::NetworkSet{meta, {}, {}};
+    default:
+      return cluster::PolicyObject{kind, meta.namespace_name, meta.name, cluster::kNoTime, {}};
   }
-  CHECK(false);
 }
 
 /// A token of the server's may hold any character.
