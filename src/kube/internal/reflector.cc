@@ -22,6 +22,8 @@ constexpr std::size_t kMaxErrorBytes = 64 * 1024;
 constexpr std::int64_t kShortWatch = 2 * kSecond;
 /// Doublings after which the delay is at its longest anyway.
 constexpr int kMaxDoublings = 20;
+/// Remarks on objects that the user is told.
+constexpr std::size_t kMaxRemarks = 100;
 /// So many failures before others no longer wait for this kind.
 constexpr int kPatience = 3;
 /// So many refusals in a row of what we could see before are no start of a server any more: the user is told.
@@ -232,6 +234,7 @@ bool Reflector::take_event(std::string_view line, std::int64_t now_ns, std::int6
   if (!event.resource_version.empty()) resource_version_ = event.resource_version;
   if (event.type == Type::kBookmark) return true;
   ++status_.events;
+  remark(event.remarks);
   if (!event.object) {
     leave_out(event.refused, wall_ns);
     return true;
@@ -280,6 +283,7 @@ void Reflector::take_page(std::int64_t now_ns, std::int64_t wall_ns) {
   cluster::ObjectPage& page = read.value();
   succeed();
   for (const std::string& refused : page.refused) leave_out(refused, wall_ns);
+  remark(page.remarks);
   for (ClusterObject& object : page.objects) {
     Identity identity = identity_of(object);
     listed_[std::move(identity.key)] = identity.uid;
@@ -433,6 +437,12 @@ void Reflector::note_error(const std::string& message, std::int64_t wall_ns) {
 void Reflector::leave_out(const std::string& message, std::int64_t wall_ns) {
   if (status_.refused++ == 0) messages_.push_back(options_.name + ": left out: " + message + " (told once)");
   note_error(message, wall_ns);
+}
+
+void Reflector::remark(const std::vector<std::string>& remarks) {
+  for (const std::string& text : remarks) {
+    if (remarks_.size() < kMaxRemarks && remarks_.insert(text).second) messages_.push_back(options_.name + ": " + text);
+  }
 }
 
 void Reflector::take_changes(std::vector<ObjectChange>& out) {
