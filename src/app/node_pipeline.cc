@@ -47,7 +47,11 @@ Status NodePipeline::reconfigure(const config::Settings& settings) {
 
 Status NodePipeline::build_engine() {
   const auto begin = std::chrono::steady_clock::now();
-  TRY_ASSIGN(engine_, policy::Engine::create(engine_options_, engine_inputs(*ledger_)));
+  if (engine_ != nullptr) {
+    TRY(engine_->update(engine_inputs(*ledger_)));
+  } else {
+    TRY_ASSIGN(engine_, policy::Engine::create(engine_options_, engine_inputs(*ledger_)));
+  }
   stats_.engine_ns += (std::chrono::steady_clock::now() - begin).count();
   ++stats_.engines;
   engine_version_ = ledger_->policy_inputs_version();
@@ -56,9 +60,8 @@ Status NodePipeline::build_engine() {
 
 Status NodePipeline::refresh_policies() {
   if (engine_ == nullptr || ledger_->policy_inputs_version() == engine_version_) return {};
-  // Until the collector has the new one, the old one must stay.
-  const std::unique_ptr<policy::Engine> before = std::move(engine_);
   Status status = build_engine();
+  // An engine that refused its inputs answers nothing.
   if (!status.ok()) engine_ = nullptr;
   collector_->set_engine(engine_.get());
   take_reports();

@@ -136,8 +136,9 @@ TEST_F(LiveCollector, E2_NewPoliciesMoveThePendingTraceAndLeaveTheEnforcedOne) {
   const model::PolicyTrace* enforced = report(connection)[0].enforced;
   policy::EngineInputs inputs;
   inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-  inputs.network_policies.assign(ledger_->network_policies().begin(), ledger_->network_policies().end());
-  inputs.network_policies[0].ingress.clear();
+  model::NetworkPolicy closed = *ledger_->policy_set().network_policies.at(0);
+  closed.ingress.clear();
+  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
   policy::EngineOptions options;
   options.trace_store = &traces_;
   auto stricter = policy::Engine::create(options, inputs).value();
@@ -161,8 +162,9 @@ TEST_F(LiveCollector, AFlowSplitByPolicyThatStaysSilentIsNotStartedAgain) {
   report(connection);
   policy::EngineInputs inputs;
   inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-  inputs.network_policies.assign(ledger_->network_policies().begin(), ledger_->network_policies().end());
-  inputs.network_policies[0].ingress.clear();
+  model::NetworkPolicy closed = *ledger_->policy_set().network_policies.at(0);
+  closed.ingress.clear();
+  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
   policy::EngineOptions options;
   options.trace_store = &traces_;
   auto stricter = policy::Engine::create(options, inputs).value();

@@ -25,15 +25,24 @@ std::string describe(const Query& query) {
 }
 
 bool agree(const SideVerdict& got, const Oracle::Side& want) {
-  if (got.managed != want.managed || got.action != want.action || got.enforced != got.pending) return false;
-  if (!got.managed) return got.enforced == nullptr;
-  return got.enforced->entries == want.trace && got.enforced->verdict == want.action;
+  if (got.managed != want.managed || got.action != want.action) return false;
+  if (!got.managed) return got.enforced == nullptr && got.pending == nullptr;
+  return got.enforced->entries == want.trace && got.enforced->verdict == want.action &&
+         got.pending->entries == want.pending && got.pending->verdict == want.pending_action;
 }
 
-std::string text(const SideVerdict& side) {
-  return side.managed ? side.enforced->entries[0] : std::string(model::to_string(side.action)) + " unmanaged";
+std::string joined(const std::vector<std::string>& entries) {
+  std::string text;
+  for (const std::string& entry : entries) text += entry + " ";
+  return text;
 }
-std::string text(const Oracle::Side& side) { return side.managed ? side.trace[0] : "allow unmanaged"; }
+std::string text(const SideVerdict& side) {
+  if (!side.managed) return std::string(model::to_string(side.action)) + " unmanaged";
+  return joined(side.enforced->entries) + "pending " + joined(side.pending->entries);
+}
+std::string text(const Oracle::Side& side) {
+  return side.managed ? joined(side.trace) + "pending " + joined(side.pending) : "allow unmanaged";
+}
 
 /// All pairs of pods (by each address) and external addresses, some protocols and ports.
 class Questions {
@@ -76,10 +85,10 @@ const std::vector<std::pair<std::uint8_t, std::uint16_t>> kServices = {
 
 /// Asks everything twice, so that the second answers come from the cache.
 void expect_agreement(World& world, const Questions& questions, const EngineOptions& options) {
-  auto created = Engine::create(options, world.inputs);
+  auto created = Engine::create(options, world.inputs());
   ASSERT_TRUE(created.ok()) << created.error().message;
   Engine& engine = *created.value();
-  const Oracle oracle(options, world.inputs);
+  const Oracle oracle(options, world.inputs());
   int disagreements = 0;
   for (int round = 0; round < 2; ++round) {
     questions.for_each(kServices, [&](const Query& query) {
@@ -197,7 +206,7 @@ World random_world(Dice& dice) {
     policy.applies_egress = dice.one_in(2);
     policy.ingress = random_rules(dice);
     policy.egress = random_rules(dice);
-    world.inputs.network_policies.push_back(std::move(policy));
+    world.network_policies.push_back(std::move(policy));
   }
   return world;
 }
@@ -268,7 +277,7 @@ TEST(Differential, EveryOneRulePolicyOfASmallWorldAgrees) {
   const Questions questions(world, {"203.0.113.9"});
   for (const auto& peers : peer_lists()) {
     for (const auto& ports : port_lists()) {
-      world.inputs.network_policies.clear();
+      world.network_policies.clear();
       for (const bool egress : {false, true}) {
         model::NetworkPolicy policy;
         policy.namespace_name = "a";
@@ -277,7 +286,7 @@ TEST(Differential, EveryOneRulePolicyOfASmallWorldAgrees) {
         policy.applies_ingress = !egress;
         policy.applies_egress = egress;
         (egress ? policy.egress : policy.ingress) = {{peers, ports}};
-        world.inputs.network_policies.push_back(std::move(policy));
+        world.network_policies.push_back(std::move(policy));
       }
       expect_agreement(world, questions, {});
       ASSERT_FALSE(::testing::Test::HasFailure());
@@ -291,11 +300,11 @@ TEST(Differential, OrderOfObjectsNeverChangesAnAnswer) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Dice dice(seed);
     World world = random_world(dice);
-    EngineInputs shuffled = world.inputs;
-    std::reverse(shuffled.network_policies.begin(), shuffled.network_policies.end());
-    std::reverse(shuffled.namespaces.begin(), shuffled.namespaces.end());
+    EngineInputs shuffled = world.inputs();
+    std::reverse(shuffled.policies.network_policies.begin(), shuffled.policies.network_policies.end());
+    std::reverse(shuffled.policies.namespaces.begin(), shuffled.policies.namespaces.end());
     std::reverse(shuffled.pods.begin(), shuffled.pods.end());
-    auto one = Engine::create({}, world.inputs);
+    auto one = Engine::create({}, world.inputs());
     auto other = Engine::create({}, shuffled);
     ASSERT_TRUE(one.ok() && other.ok());
     Questions(world, {"203.0.113.9"}).for_each(kServices, [&](const Query& query) {

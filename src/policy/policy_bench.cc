@@ -32,7 +32,7 @@ class Cluster {
   /// Random pairs, a good part of them allowed; about one end in ten is outside. At most `distinct` connections over
   /// and over, in random order.
   std::vector<Query> queries(std::size_t distinct, std::size_t count) {
-    const std::unique_ptr<Engine> engine = std::move(Engine::create({}, world.inputs)).value();
+    const std::unique_ptr<Engine> engine = std::move(Engine::create({}, world.inputs())).value();
     std::vector<Query> pool(distinct), result(count);
     for (std::size_t i = 0; i < distinct; ++i) {
       // Few random pairs are allowed: look a while for one every other time.
@@ -90,7 +90,7 @@ class Cluster {
   }
 
   void add_policy(std::size_t ns_index, std::size_t number) {
-    model::NetworkPolicy& policy = world.inputs.network_policies.emplace_back();
+    model::NetworkPolicy& policy = world.network_policies.emplace_back();
     policy.namespace_name = ns(ns_index);
     policy.name = "p" + std::to_string(number);
     policy.applies_egress = number <= 1 || dice_.one_in(2);
@@ -108,10 +108,10 @@ class Cluster {
 
   Query random_query() {
     Query query;
-    const auto& pods = world.inputs.pods;
+    const auto any_pod = [&] { return &world.pods()[dice_.roll(world.pods().size())]; };
     const auto outside = [&] { return IpAddress::v4(static_cast<std::uint32_t>(0xCB000000 | dice_.roll(1U << 24))); };
-    query.source = dice_.one_in(10) ? nullptr : dice_.pick(pods);
-    query.dest = query.source != nullptr && dice_.one_in(10) ? nullptr : dice_.pick(pods);
+    query.source = dice_.one_in(10) ? nullptr : any_pod();
+    query.dest = query.source != nullptr && dice_.one_in(10) ? nullptr : any_pod();
     query.source_ip = query.source != nullptr ? query.source->ips[0] : outside();
     query.dest_ip = query.dest != nullptr ? query.dest->ips[0] : outside();
     query.protocol = dice_.one_in(5) ? model::kProtoUdp : model::kProtoTcp;
@@ -132,11 +132,11 @@ Cluster& cluster(std::size_t namespaces) {
 std::unique_ptr<Engine> make_engine(const Cluster& cluster, std::uint32_t cache_entries) {
   EngineOptions options;
   options.cache_entries = cache_entries;
-  return std::move(Engine::create(options, cluster.world.inputs)).value();
+  return std::move(Engine::create(options, cluster.world.inputs())).value();
 }
 
 void check(const Cluster& cluster, Engine& engine, const std::vector<Query>& queries) {
-  const Oracle oracle({}, cluster.world.inputs);
+  const Oracle oracle({}, cluster.world.inputs());
   for (std::size_t i = 0; i < 500; ++i) {
     const Verdict got = engine.evaluate(queries[i]);
     const Oracle::Answer want = oracle.evaluate(queries[i]);
@@ -162,8 +162,8 @@ void run(benchmark::State& state, const Cluster& cluster, Engine& engine, const 
   const EngineStats stats = engine.stats();
   const auto hits = static_cast<double>(stats.cache_hits - before.cache_hits);
   state.SetItemsProcessed(state.iterations());
-  state.counters["policies"] = static_cast<double>(cluster.world.inputs.network_policies.size());
-  state.counters["pods"] = static_cast<double>(cluster.world.inputs.pods.size());
+  state.counters["policies"] = static_cast<double>(cluster.world.network_policies.size());
+  state.counters["pods"] = static_cast<double>(cluster.world.pod_count());
   state.counters["identities"] = static_cast<double>(stats.identities);
   state.counters["programs"] = static_cast<double>(stats.programs);
   state.counters["allowed"] = static_cast<double>(allowed) / static_cast<double>(state.iterations());
@@ -195,7 +195,7 @@ BENCHMARK(BM_VerdictCached)->Arg(1'000)->Arg(20'000);
 
 void BM_VerdictOracle(benchmark::State& state) {
   Cluster& one = cluster(kNamespaces);
-  const Oracle oracle({}, one.world.inputs);
+  const Oracle oracle({}, one.world.inputs());
   const auto queries = one.queries(10'000, 10'000);
   std::size_t next = 0;
   for (auto _ : state) {

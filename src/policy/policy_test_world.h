@@ -12,13 +12,13 @@
 /// Hand-made clusters for tests and benchmarks of this module.
 namespace weir::policy {
 
-/// Owns what EngineInputs and Query point at.
+/// Owns what EngineInputs and Query point at, and objects that tests change.
 class World {
  public:
   void add_namespace(const std::string& name, std::vector<std::string> labels = {}) {
     labels.push_back("kubernetes.io/metadata.name=" + name);
     std::sort(labels.begin(), labels.end());
-    inputs.namespaces.push_back({name, {std::move(labels)}});
+    namespaces.push_back({name, {std::move(labels)}});
   }
 
   /// `labels`: "key=value", in any order. `ips`: texts.
@@ -34,15 +34,53 @@ class World {
     pod.labels = &labels_.back();
     for (const std::string& ip : ips) pod.ips.push_back(IpAddress::parse(ip).value());
     pod.pod_index = static_cast<std::int32_t>(pods_.size()) - 1;
-    inputs.pods.push_back(&pod);
     return &pod;
   }
 
   std::deque<model::Endpoint>& pods() { return pods_; }
+  std::size_t pod_count() const { return pods_.size(); }
 
-  EngineInputs inputs;
+  /// What an engine is made of: copies of the objects as they are now.
+  EngineInputs inputs() const {
+    EngineInputs result;
+    model::PolicySet& set = result.policies;
+    share(network_policies, set.network_policies);
+    share(admin_policies, set.admin_policies);
+    share(calico_policies, set.calico_policies);
+    share(cilium_policies, set.cilium_policies);
+    share(tiers, set.tiers);
+    share(profiles, set.profiles);
+    share(workload_endpoints, set.workload_endpoints);
+    share(host_endpoints, set.host_endpoints);
+    share(namespaces, set.namespaces);
+    share(service_accounts, set.service_accounts);
+    share(nodes, set.nodes);
+    share(network_sets, set.network_sets);
+    share(services, set.services);
+    for (const model::Endpoint& pod : pods_) result.pods.push_back(&pod);
+    return result;
+  }
+
+  std::vector<model::NetworkPolicy> network_policies;
+  std::vector<model::AdminPolicy> admin_policies;
+  std::vector<model::CalicoPolicy> calico_policies;
+  std::vector<model::CiliumPolicy> cilium_policies;
+  std::vector<model::Tier> tiers;
+  std::vector<model::Profile> profiles;
+  std::vector<model::WorkloadEndpoint> workload_endpoints;
+  std::vector<model::HostEndpoint> host_endpoints;
+  std::vector<model::NamespaceInfo> namespaces;
+  std::vector<model::ServiceAccountInfo> service_accounts;
+  std::vector<model::NodeInfo> nodes;
+  std::vector<model::NetworkSetInfo> network_sets;
+  std::vector<model::ServiceEndpoints> services;
 
  private:
+  template <typename T>
+  static void share(const std::vector<T>& objects, model::SharedList<T>& list) {
+    for (const T& object : objects) list.push_back(std::make_shared<const T>(object));
+  }
+
   model::EndpointGroup group_;
   std::deque<model::LabelSet> labels_;
   std::deque<model::Endpoint> pods_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "model/connection.h"
 
@@ -9,6 +10,8 @@ namespace weir::cluster {
 namespace {
 
 constexpr std::size_t kShownText = 100;
+/// Of one object.
+constexpr std::size_t kMaxRemarks = 20;
 
 /// `size` decimal digits at `at`.
 std::optional<int> number_at(std::string_view text, std::size_t at, std::size_t size) {
@@ -89,6 +92,32 @@ void Field::fail(std::string_view what) const {
 void Field::fail_value(std::string_view what) const {
   std::string message = "'" + std::string(value_->text.substr(0, kShownText)) + "' is ";
   fail(message.append(what));
+}
+
+void Field::remark(std::string_view what) const {
+  if (failure_->remarks.size() >= kMaxRemarks) return;
+  std::string path;
+  append_path(path);
+  failure_->remarks.push_back(path.append(path.empty() ? "" : ": ").append(what));
+}
+
+void Field::adopt_remarks(FieldFailure& from) const {
+  for (std::string& remark : from.remarks) {
+    if (failure_->remarks.size() < kMaxRemarks) failure_->remarks.push_back(std::move(remark));
+  }
+}
+
+Field Field::with(FieldFailure& failure) const {
+  Field same = *this;
+  same.failure_ = &failure;
+  return same;
+}
+
+void Field::only(std::initializer_list<std::string_view> known) const {
+  if (!present() || value_->type != Value::Type::kMap) return;
+  each_member([&](std::string_view key, const Field& member) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) member.remark("is not known, and passed over");
+  });
 }
 
 bool Field::is(Value::Type type, std::string_view noun) const {
@@ -200,6 +229,27 @@ std::vector<std::string> Field::texts() const {
   std::vector<std::string> list;
   each_item([&](const Field& item) { list.emplace_back(item.text()); });
   return list;
+}
+
+std::optional<double> Field::number() const {
+  if (!present()) return std::nullopt;
+  const std::string_view digits = text();
+  double value = 0;
+  const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (failed == std::errc() && end == digits.data() + digits.size() && !digits.empty() && std::isfinite(value)) {
+    return value;
+  }
+  fail_value("not a number");
+  return std::nullopt;
+}
+
+std::optional<model::Selector> Field::selector() const {
+  const std::string_view expression = text();
+  if (expression.empty()) return std::nullopt;
+  auto parsed = model::Selector::parse(expression);
+  if (parsed.ok()) return std::move(parsed).value();
+  fail_value("no selector: " + parsed.error().message);
+  return std::nullopt;
 }
 
 void Field::add_ip_to(std::vector<IpAddress>& addresses) const {
