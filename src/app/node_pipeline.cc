@@ -55,14 +55,18 @@ Status NodePipeline::build_engine() {
   stats_.engine_ns += (std::chrono::steady_clock::now() - begin).count();
   ++stats_.engines;
   engine_version_ = ledger_->policy_inputs_version();
+  judges_ = true;
   return {};
 }
 
 Status NodePipeline::refresh_policies() {
-  if (engine_ == nullptr || ledger_->policy_inputs_version() == engine_version_) return {};
+  if (!judges_ || ledger_->policy_inputs_version() == engine_version_) return {};
   Status status = build_engine();
-  // An engine that refused its inputs answers nothing.
-  if (!status.ok()) engine_ = nullptr;
+  if (!status.ok()) {
+    // An engine that refused its inputs answers nothing: the next change makes a new one. Traces that are known stay.
+    engine_ = nullptr;
+    engine_version_ = ledger_->policy_inputs_version();
+  }
   collector_->set_engine(engine_.get());
   take_reports();
   return status;
