@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 #include <optional>
 #include <span>
 #include <tuple>
@@ -66,8 +65,7 @@ class RowBatch::Writer {
   template <typename Number>
   static std::int64_t clamp(Number value) {
     if constexpr (std::is_signed_v<Number>) return value;
-    constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    return static_cast<std::int64_t>(std::min<std::uint64_t>(value, kMax));
+    return static_cast<std::int64_t>(std::min<std::uint64_t>(value, kMaxStoredNumber));
   }
   void number(std::int64_t value) {
     Cells& cells = next();

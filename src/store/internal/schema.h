@@ -14,6 +14,9 @@ namespace weir::store {
 
 using model::LogType;
 
+/// Larger counters are kept as this one: two may be added in SQL.
+inline constexpr std::uint64_t kMaxStoredNumber = 1ull << 61;
+
 enum class ColumnType : std::uint8_t { kBigint, kInteger, kDouble, kText };
 
 struct StoreColumn {
