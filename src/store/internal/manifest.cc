@@ -101,9 +101,11 @@ bool apply_change(std::string_view word, Values values, ManifestContents& conten
       seq = std::max(seq, value);
     }
   } else if (word == "row") {
-    std::uint64_t row = 0;
-    values.take(row);
-    contents.next_row = std::max(contents.next_row, row);
+    for (std::uint64_t& row : contents.next_row) {
+      std::uint64_t value = 0;
+      values.take(value);
+      row = std::max(row, value);
+    }
   } else if (word == "src") {
     ManifestEdit::Range range;
     values.take(range.agent);
@@ -193,7 +195,7 @@ std::string manifest_line(const ManifestEdit& edit) {
   begin("wal");
   for (const std::uint64_t seq : edit.flushed) number(seq);
   begin("row");
-  number(edit.next_row);
+  for (const std::uint64_t row : edit.next_row) number(row);
   for (const ManifestEdit::Range& range : edit.ranges) {
     begin("src");
     text(range.agent);

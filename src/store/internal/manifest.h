@@ -37,8 +37,8 @@ struct ManifestEdit {
   std::vector<std::string> removed;
   /// By LogType; 0: unchanged.
   Wal::Flushed flushed{};
-  /// The first row id that was never given.
-  std::uint64_t next_row = 0;
+  /// By LogType: the first row id that was never given.
+  PerLogNumbers next_row{};
   struct Range {
     std::string agent, stream;
     std::uint64_t begin = 0, end = 0;
@@ -52,7 +52,7 @@ struct ManifestContents {
   /// By file.
   std::map<std::string, SegmentInfo> segments;
   Wal::Flushed flushed{};
-  std::uint64_t next_row = 1;
+  PerLogNumbers next_row{1, 1, 1, 1, 1};
   SourceRanges ranges;
   /// Column names, separated by commas.
   std::map<std::uint64_t, std::string> schemas;

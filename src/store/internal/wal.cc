@@ -163,10 +163,12 @@ Result<WalScan> scan_wal(std::string_view bytes, const std::function<Status(cons
   return scan;
 }
 
-Result<Wal> Wal::open(const std::string& folder, const std::function<Status(const WalFrame&)>& visit,
+Result<Wal> Wal::open(const std::string& folder, std::uint64_t floor,
+                      const std::function<Status(const WalFrame&)>& visit,
                       const std::function<void(std::string_view)>& note) {
   Wal wal;
   wal.folder_ = folder;
+  wal.last_seq_ = floor;
   TRY(make_folder(folder));
   for (const std::string& name : files_below(folder)) {
     if (!name.ends_with(".wal")) continue;

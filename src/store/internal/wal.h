@@ -16,6 +16,8 @@ namespace weir::store {
 
 using model::LogType;
 
+using PerLogNumbers = std::array<std::uint64_t, model::kLogTypes>;
+
 struct WalFrame {
   LogType log = LogType::kFlows;
   std::uint64_t seq = 0;
@@ -53,11 +55,12 @@ Result<WalScan> scan_wal(std::string_view bytes, const std::function<Status(cons
 class Wal {
  public:
   /// By LogType: the last frame whose rows are in segments.
-  using Flushed = std::array<std::uint64_t, model::kLogTypes>;
+  using Flushed = PerLogNumbers;
 
-  /// Visits the frames that are there, cuts off a torn end, and goes on in a new file.
+  /// Visits the frames that are there, and goes on in a new file with numbers above theirs and above `floor`.
   /// `note` hears of damage.
-  static Result<Wal> open(const std::string& folder, const std::function<Status(const WalFrame&)>& visit,
+  static Result<Wal> open(const std::string& folder, std::uint64_t floor,
+                          const std::function<Status(const WalFrame&)>& visit,
                           const std::function<void(std::string_view)>& note);
 
   /// Writes sealed frames durably. `last`: the seq of the last one; `logs`: whether there are any of each log.
