@@ -19,6 +19,7 @@ constexpr Command kCommands[] = {
     {"config", "check, show or import the agent's options", weir::app::run_config},
     {"demo", "run a small cluster and show live what its agents see", weir::app::run_demo},
     {"doctor", "tell what this kernel offers and which sources the agent would use", weir::app::run_doctor},
+    {"observe", "show flow records of log files, filtered", weir::app::run_observe},
     {"policy", "evaluate the policies of a cluster", weir::app::run_policy},
     {"replay", "read capture files, write flow, DNS and L7 logs", weir::app::run_replay},
     {"status", "ask the running agent what it sees, loses and costs", weir::app::run_status},
