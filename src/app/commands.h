@@ -7,6 +7,7 @@
 namespace weir::app {
 
 int run_config(std::span<const char* const> args);
+int run_dns(std::span<const char* const> args);
 int run_doctor(std::span<const char* const> args);
 int run_policy(std::span<const char* const> args);
 int run_agent(std::span<const char* const> args);

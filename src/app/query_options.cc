@@ -17,6 +17,12 @@ void SourceOptions::add_to(CLI::App& app) {
       ->group("Source");
 }
 
+void SourceOptions::choose(const char* command) {
+  if (!files.empty()) return;
+  std::fprintf(stderr, "%s: reading %s\n", command, kLogDirectory);
+  files = {kLogDirectory};
+}
+
 void TimeOptions::add_range_to(CLI::App& app) {
   app.add_option("--since,--from", since, "records from this time on: 10m (ago), 2006-01-02, RFC 3339, ...")
       ->group("Selection");
@@ -52,9 +58,9 @@ Status TimeOptions::select(std::int64_t now, observe::Selection& selection) cons
   return {};
 }
 
-void FlowFlagOptions::add_to(CLI::App& app) {
+void FilterOptions::add_to(CLI::App& app) {
   not_ = app.add_flag("--not", nots_, "exclude what the next filter selects")->group("Filters");
-  for (const observe::FlowFlag& flag : observe::flow_flags()) {
+  for (const observe::FilterFlag& flag : known_) {
     std::string names = flag.short_name.empty() ? "" : std::string(flag.short_name) + ",";
     names.append("--").append(flag.name);
     // What cannot be answered is understood and refused, but not offered.
@@ -77,7 +83,7 @@ void FlowFlagOptions::add_to(CLI::App& app) {
       ->group("Filters");
 }
 
-Result<std::string> FlowFlagOptions::filter(const CLI::App& app) const {
+Result<std::string> FilterOptions::filter(const CLI::App& app) const {
   std::vector<observe::FlagUse> uses;
   std::map<const CLI::Option*, std::size_t> seen;
   bool negated = false;
@@ -96,7 +102,7 @@ Result<std::string> FlowFlagOptions::filter(const CLI::App& app) const {
     negated = false;
   }
   if (negated) return invalid_argument("--not at the end: it excludes what the next filter selects");
-  return observe::flow_filter(uses, expression_);
+  return translate_(uses, expression_);
 }
 
 int report(const char* command, const Error& error) {

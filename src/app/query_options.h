@@ -4,12 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "observe/flow_flags.h"
+#include "observe/filter_flag.h"
 #include "observe/record_scan.h"
 
 namespace weir::app {
@@ -21,6 +22,8 @@ struct SourceOptions {
   std::string server, token_file, ca_file;
   std::vector<std::string> files;
   void add_to(CLI::App& app);
+  /// After parsing: where nothing was named, the logs of this node, and says so.
+  void choose(const char* command);
 };
 
 /// Which times, as typed.
@@ -35,9 +38,12 @@ struct TimeOptions {
 };
 inline constexpr std::uint64_t kDefaultLast = 20;
 
-/// The filter flags of flows, with --not and --filter.
-class FlowFlagOptions {
+/// The filter flags of a command, with --not and --filter.
+class FilterOptions {
  public:
+  using Translate = Result<std::string> (*)(std::span<const observe::FlagUse> uses, std::string_view expression);
+  FilterOptions(std::span<const observe::FilterFlag> flags, Translate translate)
+      : known_(flags), translate_(translate) {}
   void add_to(CLI::App& app);
   /// After parsing: the one filter that all of them mean.
   Result<std::string> filter(const CLI::App& app) const;
@@ -51,6 +57,8 @@ class FlowFlagOptions {
     /// Of one that takes none: how often it was given.
     std::unique_ptr<std::int64_t> count;
   };
+  std::span<const observe::FilterFlag> known_;
+  Translate translate_;
   std::vector<Flag> flags_;
   CLI::Option* not_ = nullptr;
   std::int64_t nots_ = 0;

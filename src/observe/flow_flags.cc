@@ -24,7 +24,7 @@ constexpr std::string_view kNoPackets =
     "a flow record adds up whole connections; it has no packets or trace ids of its own";
 
 // clang-format off
-constexpr FlowFlag kFlags[] = {
+constexpr FilterFlag kFlags[] = {
     {"pod", "", "[NS/]PREFIX", "pod whose name begins with PREFIX; without NS in the namespaces of -n, else in 'default'", ""},
     {"from-pod", "", "[NS/]PREFIX", "the same of the source", ""},
     {"to-pod", "", "[NS/]PREFIX", "the same of the destination", ""},
@@ -104,14 +104,14 @@ struct Use {
   bool negated = false;
 };
 
-const FlowFlag* find_flag(std::string_view name) {
+const FilterFlag* find_flag(std::string_view name) {
   const auto* flag =
-      std::find_if(std::begin(kFlags), std::end(kFlags), [&](const FlowFlag& known) { return known.name == name; });
+      std::find_if(std::begin(kFlags), std::end(kFlags), [&](const FilterFlag& known) { return known.name == name; });
   return flag == std::end(kFlags) ? nullptr : flag;
 }
 
 Result<Use> read_use(const FlagUse& typed) {
-  const FlowFlag* flag = find_flag(typed.name);
+  const FilterFlag* flag = find_flag(typed.name);
   if (flag == nullptr) return invalid_argument("unknown filter --" + std::string(typed.name));
   if (!flag->instead.empty()) {
     return invalid_argument("--" + std::string(typed.name) + " cannot be answered: " + std::string(flag->instead));
@@ -490,7 +490,7 @@ class Builder {
 
 }  // namespace
 
-std::span<const FlowFlag> flow_flags() { return kFlags; }
+std::span<const FilterFlag> flow_flags() { return kFlags; }
 
 Result<std::string> flow_filter(std::span<const FlagUse> typed, std::string_view expression) {
   std::vector<Use> uses;

@@ -44,6 +44,12 @@ Error too_long(const std::string& path) { return data_loss("read " + path + ": a
 
 bool LineScan::examine_lines(std::size_t log, const std::string& path, std::uint64_t begin, std::string_view lines,
                              bool torn, const Examine& examine, const std::function<void(std::string_view)>& take) {
+  if (!tuned_ && !lines.empty()) {
+    // A part is enough to tell what is rare.
+    constexpr std::size_t kSampleBytes = 256 * 1024;
+    prefilter_.tune(lines.substr(0, kSampleBytes));
+    tuned_ = true;
+  }
   Prefilter::Search search(prefilter_, lines);
   while (true) {
     const std::string_view line = search.next();

@@ -82,7 +82,7 @@ class LineScan {
   std::vector<LogFiles> logs_;
   Prefilter prefilter_;
   std::vector<std::uint64_t> ends_;
-  bool leave_unfinished_ = false;
+  bool leave_unfinished_ = false, tuned_ = false;
   ScanStats stats_;
   std::uint64_t total_ = 0;
   std::function<void(std::uint64_t, std::uint64_t)> progress_;

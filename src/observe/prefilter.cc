@@ -137,6 +137,11 @@ std::optional<Prefilter::Clause> clause_of(const Test& test) {
   return clause;
 }
 
+bool holds(std::string_view line, const Prefilter::Clause& clause) {
+  return std::any_of(clause.begin(), clause.end(),
+                     [&](const std::string& text) { return find(line, text, 0) != std::string_view::npos; });
+}
+
 /// The better one to search for comes first: few texts, long ones.
 bool is_better(const Prefilter::Clause& a, const Prefilter::Clause& b) {
   const auto shortest = [](const Prefilter::Clause& clause) {
@@ -180,11 +185,26 @@ Prefilter Prefilter::of(const Expression& expression) {
   return prefilter;
 }
 
+void Prefilter::tune(std::string_view lines) {
+  if (clauses_.size() < 2) return;
+  std::vector<std::pair<std::size_t, Clause>> counted;
+  std::size_t total = 0;
+  for (const Clause& clause : clauses_) counted.emplace_back(0, clause);
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(lines.size(), line.size() + 1));
+    ++total;
+    for (auto& [count, clause] : counted) count += holds(line, clause) ? 1 : 0;
+  }
+  std::stable_sort(counted.begin(), counted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  clauses_.clear();
+  for (const auto& [count, clause] : counted) {
+    if (clauses_.empty() || count < total - total / 4) clauses_.push_back(clause);
+  }
+}
+
 bool Prefilter::holds_all(std::string_view line) const {
-  return std::all_of(clauses_.begin() + 1, clauses_.end(), [&](const Clause& clause) {
-    return std::any_of(clause.begin(), clause.end(),
-                       [&](const std::string& text) { return find(line, text, 0) != std::string_view::npos; });
-  });
+  return std::all_of(clauses_.begin() + 1, clauses_.end(), [&](const Clause& clause) { return holds(line, clause); });
 }
 
 Prefilter::Search::Search(const Prefilter& prefilter, std::string_view lines)

@@ -22,6 +22,8 @@ class Prefilter {
   /// Texts of which a line must hold one, for each clause. The first clause is the one to search for.
   using Clause = std::vector<std::string>;
   const std::vector<Clause>& clauses() const { return clauses_; }
+  /// Puts first the clause that the fewest of these lines hold, and forgets those that most hold.
+  void tune(std::string_view lines);
 
   /// Goes through the lines of one block.
   class Search {
