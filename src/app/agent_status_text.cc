@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "app/agent_status.h"
-#include "app/text_table.h"
 #include "base/duration.h"
+#include "base/text_table.h"
 
 namespace weir::app {
 namespace {

@@ -5,13 +5,12 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <ctime>
 #include <optional>
 #include <span>
 
-#include "app/text_table.h"
+#include "base/text_table.h"
 #include "model/connection.h"
 #include "model/protocol.h"
 
@@ -51,28 +50,6 @@ std::string addresses_text(std::span<const IpAddress> addresses, std::uint64_t n
   }
   if (number > shown) text += " +" + std::to_string(number - shown);
   return text;
-}
-
-struct End {
-  std::string_view type, namespace_name, name_aggr, workload;
-  const std::optional<IpAddress>& ip;
-  std::span<const IpAddress> external;
-  std::uint64_t num_external;
-  std::span<const std::string_view> domains;
-};
-
-std::string end_text(const End& end) {
-  std::string address = end.ip ? end.ip->to_string() : addresses_text(end.external, end.num_external, 1);
-  if (!end.domains.empty()) {
-    return std::string(end.domains.front()) + (address.empty() ? "" : " (" + address + ")");
-  }
-  if (end.type == "wep" || end.type == "hep") {
-    std::string_view name = end.workload != "-" ? end.workload : end.name_aggr;
-    return end.namespace_name == "-" ? std::string(name) : std::string(end.namespace_name) + "/" + std::string(name);
-  }
-  std::string name(end.name_aggr);
-  if (end.type == "ns" && end.namespace_name != "-") name = std::string(end.namespace_name) + "/" + name;
-  return address.empty() ? name : name + " " + address;
 }
 
 std::string service_text(const model::FlowRecord& record) {
@@ -130,55 +107,6 @@ std::string flow_header(const LineStyle& style) {
 
 bool has_news(const model::FlowRecord& record) {
   return record.num_flows_started > 0 || record.packets_in + record.packets_out > 0;
-}
-
-std::string source_text(const model::FlowRecord& r) {
-  return end_text({r.source_type,
-                   r.source_namespace,
-                   r.source_name_aggr,
-                   r.source_workload,
-                   r.source_ip,
-                   r.source_external_ips,
-                   r.num_source_external_ips,
-                   {}});
-}
-
-std::string dest_text(const model::FlowRecord& r) {
-  return end_text({r.dest_type, r.dest_namespace, r.dest_name_aggr, r.dest_workload, r.dest_ip, r.dest_external_ips,
-                   r.num_dest_external_ips, r.dest_domains});
-}
-
-std::string rule_text(const model::FlowRecord& record) {
-  if (record.policies.enforced == nullptr || record.policies.enforced->entries.empty()) return "-";
-  // "0|default|shop/knp.default.frontend|allow|0"
-  std::array<std::string_view, 5> parts{};
-  std::string_view rest = record.policies.enforced->entries.back();
-  for (std::string_view& part : parts) {
-    part = rest.substr(0, rest.find('|'));
-    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
-  }
-  const auto [index, tier, policy, action, rule] = parts;
-  if (rule.empty()) return record.policies.enforced->entries.back();  // another form: as it is
-  if (tier == "__PROFILE__") return action == "allow" ? "no policy" : "no policy allows it";
-  // A data plane that does not tell which of the policies came to the end of the tier.
-  if (policy == "__NO_MATCH__") return "no rule of any policy allows it";
-  std::string name(policy);
-  constexpr std::string_view kKubernetes = "knp.default.";
-  if (const std::size_t at = name.find(kKubernetes); at != std::string::npos) name.erase(at, kKubernetes.size());
-  if (tier != "default") name = std::string(tier) + " " + name;
-  if (rule == "-1") return name + ": no rule allows it";
-  return name + " rule " + std::string(rule);
-}
-
-std::string outcome_text(const model::FlowRecord& record) {
-  std::string text;
-  const auto add = [&](std::uint64_t count, const char* word) {
-    if (count > 0) text.append(text.empty() ? "" : "+").append(word);
-  };
-  add(record.num_flows_established, "established");
-  add(record.num_flows_refused, "refused");
-  add(record.num_flows_unanswered, "unanswered");
-  return text.empty() ? "open" : text;
 }
 
 std::string flow_line(const model::FlowRecord& record, const LineStyle& style) {

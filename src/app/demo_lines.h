@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "model/flow_record.h"
+#include "observe/flow_text.h"
 
 namespace weir::app {
 
@@ -24,13 +25,10 @@ std::string flow_line(const model::FlowRecord& record, const LineStyle& style);
 /// Whether something happened: nothing did if its connections were open and silent.
 bool has_news(const model::FlowRecord& record);
 
-/// "shop/frontend", "known-scanners 203.0.113.99", "api.example (198.51.100.20)", "pub 203.0.113.50 +2".
-std::string source_text(const model::FlowRecord& record);
-std::string dest_text(const model::FlowRecord& record);
-/// Of the last enforced entry, in words: "shop/frontend rule 0", "shop/default-deny: no rule allows it", "no policy".
-std::string rule_text(const model::FlowRecord& record);
-/// "established", "refused", "unanswered", joined by '+'; "open" if none is known yet.
-std::string outcome_text(const model::FlowRecord& record);
+using observe::dest_text;
+using observe::outcome_text;
+using observe::rule_text;
+using observe::source_text;
 
 /// What a person sees of a line of dns.log.
 struct Lookup {

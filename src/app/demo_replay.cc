@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "app/replay_pipeline.h"
-#include "app/text_table.h"
+#include "base/text_table.h"
 #include "flowlog/flow_log.h"
 #include "model/protocol.h"
 

@@ -8,7 +8,7 @@
 #include <cinttypes>
 #include <cstdio>
 
-#include "app/text_table.h"
+#include "base/text_table.h"
 
 namespace weir::app {
 namespace {

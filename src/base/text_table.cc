@@ -1,9 +1,9 @@
-#include "app/text_table.h"
+#include "base/text_table.h"
 
 #include <algorithm>
 #include <cstdio>
 
-namespace weir::app {
+namespace weir {
 namespace {
 
 bool is_number(const std::string& cell) {
@@ -56,4 +56,4 @@ std::string short_count(std::uint64_t value) {
   return text;
 }
 
-}  // namespace weir::app
+}  // namespace weir

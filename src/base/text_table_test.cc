@@ -1,8 +1,8 @@
-#include "app/text_table.h"
+#include "base/text_table.h"
 
 #include <gtest/gtest.h>
 
-namespace weir::app {
+namespace weir {
 namespace {
 
 TEST(TextTable, PadsColumnsAndAlignsNumbersRight) {
@@ -26,4 +26,4 @@ TEST(TextTable, ShortCounts) {
 }
 
 }  // namespace
-}  // namespace weir::app
+}  // namespace weir

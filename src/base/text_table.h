@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::app {
+namespace weir {
 
 /// A table for a person: a header, then rows, columns padded to their widest cell, two blanks between (as kubectl
 /// does).
@@ -23,4 +23,4 @@ class TextTable {
 /// "812", "12.4K", "3.1M": decimal, three significant digits.
 std::string short_count(std::uint64_t value);
 
-}  // namespace weir::app
+}  // namespace weir

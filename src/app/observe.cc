@@ -1,0 +1,68 @@
+// `weir observe`: flow records out of a node's files or a server, filtered and printed as `hubble observe` does flows.
+
+#include <cstdio>
+#include <ctime>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "app/command_line.h"
+#include "app/commands.h"
+#include "app/observe_files.h"
+#include "app/output_options.h"
+#include "app/query_options.h"
+#include "observe/flow_flags.h"
+#include "observe/flow_printer.h"
+
+namespace weir::app {
+namespace {
+
+constexpr const char* kCommand = "weir observe";
+
+struct ObserveOptions {
+  SourceOptions source;
+  TimeOptions times;
+  FilterOptions flags{observe::flow_flags(), observe::flow_filter};
+  OutputOptions output;
+};
+
+Result<int> observe(const CLI::App& app, ObserveOptions& options) {
+  observe::Selection selection;
+  TRY_ASSIGN(selection.filter, options.flags.filter(app));
+  if (options.output.print_filter) {
+    std::printf("%s\n", selection.filter.c_str());
+    return 0;
+  }
+  TRY(options.times.select(std::time(nullptr), selection));
+  TRY_ASSIGN(observe::PrintOptions print, options.output.print_options(options.times.follow));
+  options.source.choose(kCommand);
+  return print_files<model::LogType::kFlows, observe::FlowPrinter>(
+      {kCommand, options.source.files, std::move(selection), std::move(print), options.times.follow,
+       !options.output.no_pager, options.output.silent});
+}
+
+}  // namespace
+
+int run_observe(std::span<const char* const> args) {
+  // `hubble observe flows` is the same.
+  if (!args.empty() && std::string_view(args.front()) == "flows") args = args.subspan(1);
+  ObserveOptions options;
+  CLI::App app("Shows flow records: who talked to whom, how much, how it fared, and which policy decided.", kCommand);
+  options.source.add_to(app);
+  options.times.add_range_to(app);
+  options.times.add_counts_to(app);
+  options.flags.add_to(app);
+  options.output.add_to(app, {"compact", "table", "tab", "dict", "json", "jsonpb", "csv"},
+                        "compact, table, dict, json, jsonpb (Hubble's flow JSON), csv");
+  app.add_flag("--print-policy-names,!--no-policy-names", options.output.policy_names,
+               "with the rule that decided (default)")
+      ->group("Output");
+  app.footer(
+      "The same filter again is OR, different filters are AND, --not excludes what the next one selects.\n"
+      "Exit code: 0 done, 1 failed or lines were damaged, 2 usage. docs/cli.md has examples.");
+  if (const std::optional<int> code = parse_command_line(app, args)) return *code;
+  const Result<int> done = observe(app, options);
+  return done.ok() ? done.value() : report(kCommand, done.error());
+}
+
+}  // namespace weir::app
