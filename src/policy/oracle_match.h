@@ -1,4 +1,5 @@
 #pragma once
+// size: the matching rules of all APIs side by side, to be read against their documents
 
 #include <algorithm>
 #include <optional>

@@ -108,10 +108,10 @@ class Cluster {
 
   Query random_query() {
     Query query;
-    std::deque<model::Endpoint>& pods = world.pods();
+    const auto any_pod = [&] { return &world.pods()[dice_.roll(world.pods().size())]; };
     const auto outside = [&] { return IpAddress::v4(static_cast<std::uint32_t>(0xCB000000 | dice_.roll(1U << 24))); };
-    query.source = dice_.one_in(10) ? nullptr : dice_.pick(pods);
-    query.dest = query.source != nullptr && dice_.one_in(10) ? nullptr : dice_.pick(pods);
+    query.source = dice_.one_in(10) ? nullptr : any_pod();
+    query.dest = query.source != nullptr && dice_.one_in(10) ? nullptr : any_pod();
     query.source_ip = query.source != nullptr ? query.source->ips[0] : outside();
     query.dest_ip = query.dest != nullptr ? query.dest->ips[0] : outside();
     query.protocol = dice_.one_in(5) ? model::kProtoUdp : model::kProtoTcp;
@@ -163,7 +163,7 @@ void run(benchmark::State& state, const Cluster& cluster, Engine& engine, const 
   const auto hits = static_cast<double>(stats.cache_hits - before.cache_hits);
   state.SetItemsProcessed(state.iterations());
   state.counters["policies"] = static_cast<double>(cluster.world.network_policies.size());
-  state.counters["pods"] = static_cast<double>(cluster.world.pods().size());
+  state.counters["pods"] = static_cast<double>(cluster.world.pod_count());
   state.counters["identities"] = static_cast<double>(stats.identities);
   state.counters["programs"] = static_cast<double>(stats.programs);
   state.counters["allowed"] = static_cast<double>(allowed) / static_cast<double>(state.iterations());

@@ -27,8 +27,7 @@ class Oracle {
     Side egress, ingress;
   };
 
-  Oracle(const EngineOptions& options, EngineInputs inputs)
-      : options_(options), inputs_(std::move(inputs)), match_(options_, inputs_) {
+  Oracle(const EngineOptions& options, EngineInputs inputs) : options_(options), inputs_(std::move(inputs)) {
     enforced_ = tiers_of(false);
     pending_ = tiers_of(true);
   }
@@ -86,10 +85,25 @@ class Oracle {
     tiers["kube-admin"] = {1'000, "kube-admin", model::Action::kPass, {}};
     tiers["default"] = {1'000'000, "default", model::Action::kDeny, {}};
     tiers["kube-baseline"] = {10'000'000, "kube-baseline", model::Action::kPass, {}};
-    const model::PolicySet& set = inputs_.policies;
-    for (const auto& tier : set.tiers) {
+    for (const auto& tier : inputs_.policies.tiers) {
       tiers[tier->name] = {tier->order.value_or(kLast), tier->name, tier->default_action, {}};
     }
+    add_kubernetes(pending, tiers);
+    add_admin(tiers);
+    add_calico(pending, tiers);
+    std::vector<Tier> ordered;
+    for (auto& [name, tier] : tiers) {
+      std::sort(tier.policies.begin(), tier.policies.end(),
+                [](const Ref& a, const Ref& b) { return std::tie(a.order, a.tie) < std::tie(b.order, b.tie); });
+      ordered.push_back(std::move(tier));
+    }
+    std::sort(ordered.begin(), ordered.end(),
+              [](const Tier& a, const Tier& b) { return std::tie(a.order, a.name) < std::tie(b.order, b.name); });
+    return ordered;
+  }
+
+  void add_kubernetes(bool pending, std::map<std::string, Tier>& tiers) const {
+    const model::PolicySet& set = inputs_.policies;
     for (const auto& policy : set.network_policies) {
       if (!in_scope(*policy, set.network_policies, pending)) continue;
       const bool staged = policy->staged != model::StagedAction::kNone;
@@ -100,6 +114,9 @@ class Oracle {
       tiers["default"].policies.push_back(
           {1'000, policy->name + "/" + policy->namespace_name + "/" + kind, name, policy.get()});
     }
+  }
+  void add_admin(std::map<std::string, Tier>& tiers) const {
+    const model::PolicySet& set = inputs_.policies;
     for (const auto& policy : set.admin_policies) {
       if (policy->malformed) continue;
       using Kind = model::AdminPolicy::Kind;
@@ -117,6 +134,9 @@ class Oracle {
                                       policy->name + "//Kubernetes" + kind + "NetworkPolicy", prefix + policy->name,
                                       policy.get()});
     }
+  }
+  void add_calico(bool pending, std::map<std::string, Tier>& tiers) const {
+    const model::PolicySet& set = inputs_.policies;
     for (const auto& policy : set.calico_policies) {
       if (!in_scope(*policy, set.calico_policies, pending) || policy->do_not_track || policy->pre_dnat) continue;
       tiers.try_emplace(policy->tier, Tier{kLast, policy->tier, model::Action::kDeny, {}});
@@ -126,15 +146,6 @@ class Oracle {
                                               policy->name + "/" + policy->namespace_name.value_or("") + "/" + kind,
                                               calico_name(*policy), policy.get()});
     }
-    std::vector<Tier> ordered;
-    for (auto& [name, tier] : tiers) {
-      std::sort(tier.policies.begin(), tier.policies.end(),
-                [](const Ref& a, const Ref& b) { return std::tie(a.order, a.tie) < std::tie(b.order, b.tie); });
-      ordered.push_back(std::move(tier));
-    }
-    std::sort(ordered.begin(), ordered.end(),
-              [](const Tier& a, const Tier& b) { return std::tie(a.order, a.name) < std::tie(b.order, b.name); });
-    return ordered;
   }
 
   std::string calico_name(const model::CalicoPolicy& policy) const {
@@ -253,7 +264,7 @@ class Oracle {
 
   EngineOptions options_;
   EngineInputs inputs_;
-  OracleMatch match_;
+  OracleMatch match_{options_, inputs_};
   std::vector<Tier> enforced_, pending_;
 };
 

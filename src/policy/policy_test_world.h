@@ -38,6 +38,7 @@ class World {
   }
 
   std::deque<model::Endpoint>& pods() { return pods_; }
+  std::size_t pod_count() const { return pods_.size(); }
 
   /// What an engine is made of: copies of the objects as they are now.
   EngineInputs inputs() const {
