@@ -103,7 +103,16 @@ TraceSide tell_side(policy::Engine& engine, const policy::Query& query, const po
   return side;
 }
 
+bool has_port(std::uint8_t protocol) {
+  return protocol == model::kProtoTcp || protocol == model::kProtoUdp || protocol == model::kProtoSctp;
+}
+
 }  // namespace
+
+Status check_addresses(const TraceQuestion& question) {
+  TRY(split_address(question.dest, has_port(question.protocol)));
+  return {};
+}
 
 Result<std::string> trace_policies(cluster::ClusterObjects objects, const TraceQuestion& question) {
   const cluster::Ledger ledger(std::move(objects));
@@ -111,8 +120,7 @@ Result<std::string> trace_policies(cluster::ClusterObjects objects, const TraceQ
   if (question.time_ns) inputs.policies = ledger.policy_set_at(*question.time_ns);
   TRY_ASSIGN(const auto engine, policy::Engine::create(question.engine, inputs));
 
-  const bool has_ports = question.protocol == model::kProtoTcp || question.protocol == model::kProtoUdp ||
-                         question.protocol == model::kProtoSctp;
+  const bool has_ports = has_port(question.protocol);
   TRY_ASSIGN(const Address source_text, split_address(question.source, false));
   TRY_ASSIGN(Address dest_text, split_address(question.dest, has_ports));
   const EndFinder finder(ledger, question.time_ns);

@@ -24,6 +24,9 @@ struct TraceQuestion {
   policy::EngineOptions engine;
 };
 
+/// Whether the destination has the port that its protocol wants.
+Status check_addresses(const TraceQuestion& question);
+
 /// `weir policy trace`: how the policies of a cluster decide one connection, both ends, rule by rule, as text or JSON.
 /// An address that is a pod's is that pod; one that is a service's is told as the first pod behind it.
 Result<std::string> trace_policies(cluster::ClusterObjects objects, const TraceQuestion& question);

@@ -33,7 +33,7 @@ Result<std::int64_t> read_time(const std::string& text) {
   return invalid_argument("--at: '" + text + "' is neither a time like 2026-01-31T12:00:00Z nor seconds since 1970");
 }
 
-Result<int> trace(const Options& options) {
+Result<TraceQuestion> read_question(const Options& options) {
   TraceQuestion question;
   question.source = options.source;
   question.dest = options.dest;
@@ -47,10 +47,20 @@ Result<int> trace(const Options& options) {
     TRY_ASSIGN(const std::int64_t time, read_time(options.time));
     question.time_ns = time;
   }
+  TRY(check_addresses(question));
+  return question;
+}
+
+Result<int> trace(const Options& options) {
+  const auto question = read_question(options);
+  if (!question.ok()) {
+    std::fprintf(stderr, "weir policy trace: %s\n", question.error().message.c_str());
+    return 2;
+  }
   cluster::ManifestNotes notes;
   TRY_ASSIGN(cluster::ClusterObjects objects, cluster::load_manifests(options.manifests, &notes));
   for (const std::string& line : notes.lines()) std::fprintf(stderr, "weir: %s\n", line.c_str());
-  TRY_ASSIGN(const std::string text, trace_policies(std::move(objects), question));
+  TRY_ASSIGN(const std::string text, trace_policies(std::move(objects), question.value()));
   TRY_ASSIGN(OutputFile output, OutputFile::open("-"));
   output.buffer() += text;
   TRY(output.flush());
