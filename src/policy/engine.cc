@@ -351,6 +351,15 @@ std::optional<NearestMiss> Engine::nearest_miss(const Query& query, bool egress)
   return find_nearest_miss(impl.compiler, facts, egress ? Direction::kEgress : Direction::kIngress);
 }
 
+Explanation Engine::explain(const Query& query, bool egress, bool pending) {
+  Impl& impl = *impl_;
+  CacheKey key;
+  bool cachable = true;
+  if (!impl.make_key(query, key, cachable)) return {};
+  return explain_side(impl.compiler, impl.facts_of(query, key), egress ? Direction::kEgress : Direction::kIngress,
+                      pending ? Scope::kPending : Scope::kEnforced);
+}
+
 EngineStats Engine::stats() const {
   const Impl& impl = *impl_;
   EngineStats stats;

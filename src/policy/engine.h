@@ -14,6 +14,7 @@
 #include "model/endpoint.h"
 #include "model/policy_set.h"
 #include "model/policy_trace.h"
+#include "policy/explanation.h"
 #include "policy/trace_store.h"
 
 namespace weir::policy {
@@ -177,6 +178,9 @@ class Engine {
 
   /// For a denied end: the rule that came closest to allowing it; nothing if no rule could. Slow, for people.
   std::optional<NearestMiss> nearest_miss(const Query& query, bool egress);
+
+  /// How one end came to its verdict; `pending`: with staged policies in force. Slow, for people.
+  Explanation explain(const Query& query, bool egress, bool pending);
 
   EngineStats stats() const;
 

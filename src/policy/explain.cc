@@ -90,14 +90,11 @@ std::string words(const Check& check) {
   return text;
 }
 
-struct Term {
-  std::string name, wanted;
-};
+}  // namespace
 
-/// The terms of a rule that do not hold.
-std::vector<Term> failed_terms(const Compiled& code, const RuleCode& compiled, const Rule& rule, const Facts& facts,
-                               Direction direction) {
-  std::vector<Term> failed;
+std::vector<FailedTerm> failed_terms(const Compiled& code, const RuleCode& compiled, const Rule& rule,
+                                     const Facts& facts, Direction direction) {
+  std::vector<FailedTerm> failed;
   if (rule.peers && !peer_holds(code, compiled.peers, facts, direction)) {
     failed.push_back({"peer", words(*rule.peers)});
   }
@@ -119,8 +116,6 @@ std::vector<Term> failed_terms(const Compiled& code, const RuleCode& compiled, c
   return failed;
 }
 
-}  // namespace
-
 std::optional<NearestMiss> find_nearest_miss(const Compiler& compiler, const Facts& facts, Direction direction) {
   const Compiled& code = compiler.code();
   const End& subject = direction == Direction::kEgress ? facts.source : facts.dest;
@@ -128,7 +123,7 @@ std::optional<NearestMiss> find_nearest_miss(const Compiler& compiler, const Fac
   const auto at = static_cast<std::size_t>(direction);
   const Span tiers = code.programs[code.identities[subject.identity].programs[0][at]];
   std::optional<NearestMiss> nearest;
-  const auto consider = [&](const Policy& policy, const Rule& rule, std::vector<Term> failed) {
+  const auto consider = [&](const Policy& policy, const Rule& rule, std::vector<FailedTerm> failed) {
     if (failed.empty() || (nearest && nearest->others < failed.size())) return;
     nearest = {policy.tier, policy.name, rule.index, failed[0].name, failed[0].wanted, failed.size() - 1};
   };

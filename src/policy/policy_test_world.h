@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
@@ -61,6 +63,26 @@ class World {
     return result;
   }
 
+  /// The same, but objects that are as they were in `before` are the same objects.
+  EngineInputs inputs_after(const EngineInputs& before) const {
+    EngineInputs result = inputs();
+    model::PolicySet& set = result.policies;
+    keep(before.policies.network_policies, set.network_policies);
+    keep(before.policies.admin_policies, set.admin_policies);
+    keep(before.policies.calico_policies, set.calico_policies);
+    keep(before.policies.cilium_policies, set.cilium_policies);
+    keep(before.policies.tiers, set.tiers);
+    keep(before.policies.profiles, set.profiles);
+    keep(before.policies.workload_endpoints, set.workload_endpoints);
+    keep(before.policies.host_endpoints, set.host_endpoints);
+    keep(before.policies.namespaces, set.namespaces);
+    keep(before.policies.service_accounts, set.service_accounts);
+    keep(before.policies.nodes, set.nodes);
+    keep(before.policies.network_sets, set.network_sets);
+    keep(before.policies.services, set.services);
+    return result;
+  }
+
   std::vector<model::NetworkPolicy> network_policies;
   std::vector<model::AdminPolicy> admin_policies;
   std::vector<model::CalicoPolicy> calico_policies;
@@ -81,6 +103,15 @@ class World {
     for (const T& object : objects) list.push_back(std::make_shared<const T>(object));
   }
 
+  template <typename T>
+  static void keep(const model::SharedList<T>& before, model::SharedList<T>& list) {
+    for (std::shared_ptr<const T>& object : list) {
+      for (const std::shared_ptr<const T>& known : before) {
+        if (*known == *object) object = known;
+      }
+    }
+  }
+
   model::EndpointGroup group_;
   std::deque<model::LabelSet> labels_;
   std::deque<model::Endpoint> pods_;
@@ -95,6 +126,10 @@ class Dice {
   bool one_in(std::size_t sides) { return roll(sides) == 0; }
   template <typename T>
   const T& pick(const std::vector<T>& from) {
+    return from[roll(from.size())];
+  }
+  template <typename T>
+  T& pick_one(std::vector<T>& from) {
     return from[roll(from.size())];
   }
 

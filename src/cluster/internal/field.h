@@ -107,8 +107,4 @@ class Field {
   FieldFailure* failure_;
 };
 
-/// RFC 3339 with any fraction and offset, as nanoseconds since the Unix epoch; nullopt if it is none (or before 1970
-/// or after 2200).
-std::optional<std::int64_t> parse_time_ns(std::string_view text);
-
 }  // namespace weir::cluster
