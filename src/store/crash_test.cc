@@ -46,7 +46,7 @@ StoreOptions options_of(const std::string& folder) {
   options.directory = folder;
   options.memory_bytes = 256ull * 1024 * 1024;
   options.retention.fill(std::chrono::hours(24 * 365 * 100));
-  options.flush_rows = 2000;
+  options.flush_rows = 500;
   // Long after the hours of the rows: each tick merges.
   options.now = [] { return kFirstHour + 1'000'000; };
   return options;
