@@ -257,6 +257,8 @@ Status Store::Impl::fill_completeness(const Plan& plan, Answer& answer) {
   query::Completeness& out = answer.completeness;
   out.beyond_retention = is_beyond_retention(plan.log, plan.from);
   const Snapshot agents = snapshot(LogType::kAgent);
+  // No agent ever reported: nothing is known, and nothing to ask.
+  if (agents.visible_id == 0) return {};
   const std::int64_t before = plan.from > kDay ? plan.from - kDay : 0;
   std::vector<std::string> files;
   std::string from;
