@@ -8,6 +8,7 @@
 
 #include "base/ip.h"
 #include "base/result.h"
+#include "model/log_type.h"
 
 namespace re2 {
 class RE2;
@@ -18,8 +19,9 @@ namespace weir::filter {
 /// What the values of a field are, as far as tests go.
 enum class ValueClass : std::uint8_t { kText, kNumber, kAddress, kProtocol, kLabels, kPolicies };
 
-/// What a test looks at: rows of model::kFlowFields of one class. It holds if it holds for any of them.
+/// What a test looks at: rows of model::log_fields() of one class. It holds if it holds for any of them.
 struct Target {
+  model::LogType log = model::LogType::kFlows;
   std::vector<std::uint8_t> rows;
   ValueClass values = ValueClass::kText;
   /// kLabels: the value of this key, not the whole "key=value".
@@ -62,8 +64,8 @@ inline constexpr std::size_t kMaxFilterBytes = 64 * 1024;
 /// Parentheses and NOTs inside each other.
 inline constexpr int kMaxFilterDepth = 64;
 
-/// Parses a filter. Errors name the column and what was expected: "column 14: unknown field 'sorce_ip'; did you mean
-/// source_ip?".
-Result<Expression> parse(std::string_view text);
+/// Parses a filter over the records of a log. Errors name the column and what was expected: "column 14: unknown field
+/// 'sorce_ip'; did you mean source_ip?".
+Result<Expression> parse(std::string_view text, model::LogType log = model::LogType::kFlows);
 
 }  // namespace weir::filter

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
-#include <tuple>
+#include <span>
 #include <vector>
 
 namespace weir::filter {
@@ -11,25 +11,15 @@ namespace {
 
 using model::FieldKind;
 
-constexpr std::size_t kRows = std::tuple_size_v<decltype(model::kFlowFields)>;
-
-struct Row {
-  std::string_view name;
-  FieldKind kind = FieldKind::kKeyword;
-};
-constexpr std::array<Row, kRows> kRowTable = [] {
-  std::array<Row, kRows> rows{};
-  std::size_t i = 0;
-  model::for_each_flow_field([&](const auto& field) { rows[i++] = {field.name, field.kind}; });
-  return rows;
-}();
+using model::LogField;
+using model::LogType;
 
 /// A short word and the fields it means: of the source, of the destination, of neither end.
 struct Word {
   std::string_view word;
   std::array<std::string_view, 2> source, dest;
 };
-constexpr Word kWords[] = {
+constexpr Word kFlowWords[] = {
     {"ns", {"source_namespace"}, {"dest_namespace"}},
     {"namespace", {"source_namespace"}, {"dest_namespace"}},
     {"pod", {"source_name", "source_name_aggr"}, {"dest_name", "dest_name_aggr"}},
@@ -45,18 +35,42 @@ constexpr Word kWords[] = {
     {"service", {}, {"dest_service_name"}},
     {"domain", {}, {"dest_domains"}},
 };
+/// Of a lookup there is one end: the client, a source.
+constexpr Word kDnsWords[] = {
+    {"ns", {"client_namespace"}, {}},
+    {"namespace", {"client_namespace"}, {}},
+    {"pod", {"client_name", "client_name_aggr"}, {}},
+    {"name", {"client_name", "client_name_aggr"}, {}},
+    {"ip", {"client_ip"}, {}},
+    {"label", {"client_labels"}, {}},
+    {"labels", {"client_labels"}, {}},
+};
+constexpr Word kL7Words[] = {
+    {"ns", {"src_namespace"}, {"dest_namespace"}},  {"namespace", {"src_namespace"}, {"dest_namespace"}},
+    {"pod", {"src_name_aggr"}, {"dest_name_aggr"}}, {"name", {"src_name_aggr"}, {"dest_name_aggr"}},
+    {"type", {"src_type"}, {"dest_type"}},          {"ip", {"src_ip"}, {"dest_ip"}},
+    {"port", {"src_port"}, {"dest_port"}},          {"svc", {}, {"dest_service_name"}},
+    {"service", {}, {"dest_service_name"}},
+};
+std::span<const Word> words_of(LogType log) {
+  switch (log) {
+    case LogType::kFlows:
+      return kFlowWords;
+    case LogType::kDns:
+      return kDnsWords;
+    case LogType::kL7:
+      return kL7Words;
+    case LogType::kAgent:
+    case LogType::kAudit:
+      break;
+  }
+  return {};
+}
 /// Other names of one field.
 constexpr std::pair<std::string_view, std::string_view> kAliases[] = {
-    {"protocol", "proto"},
-    {"process", "process_name"},
-    {"policy", "policies"},
+    {"protocol", "proto"}, {"process", "process_name"}, {"policy", "policies"},    {"domain", "qname"},
+    {"answer", "rrsets"},  {"server", "servers"},       {"code", "response_code"}, {"ns", "namespace"},
 };
-
-std::optional<std::size_t> find_row(std::string_view name) {
-  const auto* row = std::find_if(kRowTable.begin(), kRowTable.end(), [&](const Row& r) { return r.name == name; });
-  if (row == kRowTable.end()) return std::nullopt;
-  return static_cast<std::size_t>(row - kRowTable.begin());
-}
 
 ValueClass class_of(FieldKind kind) {
   switch (kind) {
@@ -68,14 +82,19 @@ ValueClass class_of(FieldKind kind) {
     case FieldKind::kInteger:
     case FieldKind::kPort:
     case FieldKind::kPortList:
+    case FieldKind::kNanoseconds:
+    case FieldKind::kReal:
       return ValueClass::kNumber;
     case FieldKind::kKeyword:
+    case FieldKind::kAnswers:
+    case FieldKind::kJson:
     case FieldKind::kKeywordList:
       return ValueClass::kText;
     case FieldKind::kProtocol:
       return ValueClass::kProtocol;
     case FieldKind::kIp:
     case FieldKind::kIpList:
+    case FieldKind::kServers:
       return ValueClass::kAddress;
     case FieldKind::kLabels:
       return ValueClass::kLabels;
@@ -86,10 +105,13 @@ ValueClass class_of(FieldKind kind) {
 }
 
 void add_field(Target& target, std::string_view name) {
-  const std::optional<std::size_t> row = find_row(name);
+  const std::optional<std::size_t> row = model::find_log_field(target.log, name);
   if (!row) return;
+  const FieldKind kind = model::log_fields(target.log)[*row].kind;
+  // Of what is JSON only an audit event is text of the record itself.
+  if (kind == FieldKind::kJson && target.log != LogType::kAudit) return;
   target.rows.push_back(static_cast<std::uint8_t>(*row));
-  target.values = class_of(kRowTable[*row].kind);
+  target.values = class_of(kind);
 }
 
 /// "src.ns" → the source's end only.
@@ -110,9 +132,10 @@ Ends take_prefix(std::string_view& word) {
   return {};
 }
 
-Target target_of_word(std::string_view word, Ends ends) {
+Target target_of_word(LogType log, std::string_view word, Ends ends) {
   Target target;
-  for (const Word& known : kWords) {
+  target.log = log;
+  for (const Word& known : words_of(log)) {
     if (known.word != word) continue;
     for (std::size_t i = 0; i < 2; ++i) {
       if (ends.source) add_field(target, known.source[i]);
@@ -120,18 +143,18 @@ Target target_of_word(std::string_view word, Ends ends) {
     }
   }
   if (!target.rows.empty() || !ends.source || !ends.dest) return target;
+  add_field(target, word);
   for (const auto& [alias, name] : kAliases) {
-    if (alias == word) add_field(target, name);
+    if (target.rows.empty() && alias == word) add_field(target, name);
   }
-  if (target.rows.empty()) add_field(target, word);
   return target;
 }
 
 /// "label.app", "source_labels.app", "policies.enforced_policies": what follows the first dot selects a part.
-std::optional<Target> target_of_part(std::string_view word, Ends ends) {
+std::optional<Target> target_of_part(LogType log, std::string_view word, Ends ends) {
   const std::size_t dot = word.find('.');
   if (dot == std::string_view::npos) return std::nullopt;
-  Target target = target_of_word(word.substr(0, dot), ends);
+  Target target = target_of_word(log, word.substr(0, dot), ends);
   const std::string_view part = word.substr(dot + 1);
   if (target.rows.empty() || part.empty()) return std::nullopt;
   if (target.values == ValueClass::kLabels) {
@@ -167,17 +190,17 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-model::FieldKind kind_of_row(std::size_t row) { return kRowTable[row].kind; }
-std::string_view name_of_row(std::size_t row) { return kRowTable[row].name; }
+model::FieldKind kind_of(const Target& target) { return model::log_fields(target.log)[target.rows.front()].kind; }
+std::string_view name_of(const Target& target) { return model::log_fields(target.log)[target.rows.front()].name; }
 
-std::optional<Target> find_target(std::string_view word) {
+std::optional<Target> find_target(LogType log, std::string_view word) {
   const Ends ends = take_prefix(word);
-  Target target = target_of_word(word, ends);
+  Target target = target_of_word(log, word, ends);
   if (!target.rows.empty()) return target;
-  return target_of_part(word, ends);
+  return target_of_part(log, word, ends);
 }
 
-std::string nearest_word(std::string_view word) {
+std::string nearest_word(LogType log, std::string_view word) {
   if (word.size() > 64) return {};
   std::string_view best;
   std::size_t best_distance = std::min<std::size_t>(3, word.size() / 2) + 1;
@@ -187,9 +210,11 @@ std::string nearest_word(std::string_view word) {
     best_distance = distance;
     best = known;
   };
-  for (const Row& row : kRowTable) consider(row.name);
-  for (const Word& known : kWords) consider(known.word);
-  for (const auto& [alias, name] : kAliases) consider(alias);
+  for (const LogField& field : model::log_fields(log)) consider(field.name);
+  for (const Word& known : words_of(log)) consider(known.word);
+  for (const auto& [alias, name] : kAliases) {
+    if (model::find_log_field(log, name)) consider(alias);
+  }
   return std::string(best);
 }
 

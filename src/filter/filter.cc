@@ -11,19 +11,14 @@
 #include <type_traits>
 #include <utility>
 
-#include "model/fields.h"
+#include "model/log_fields.h"
 #include "model/protocol.h"
 
 namespace weir::filter {
 namespace {
 
 using model::FieldKind;
-using model::FlowRecord;
-
-constexpr std::size_t kRows = std::tuple_size_v<decltype(model::kFlowFields)>;
-
-template <std::size_t kRow>
-constexpr const auto& kField = std::get<kRow>(model::kFlowFields);
+using model::LogType;
 
 bool passes_text(const Test& test, std::string_view text) {
   if (test.op == Test::Op::kRegex)
@@ -31,18 +26,22 @@ bool passes_text(const Test& test, std::string_view text) {
   return std::any_of(test.texts.begin(), test.texts.end(), [&](const TextPattern& p) { return p.matches(text); });
 }
 
-bool passes_number(const Test& test, std::uint64_t number) {
+/// `Number`: std::uint64_t or double.
+template <typename Number>
+bool passes_number(const Test& test, Number number) {
+  const auto value = [&] { return static_cast<Number>(test.numbers.front()); };
   switch (test.op) {
     case Test::Op::kAnyOf:
-      return std::find(test.numbers.begin(), test.numbers.end(), number) != test.numbers.end();
+      return std::any_of(test.numbers.begin(), test.numbers.end(),
+                         [&](std::uint64_t wanted) { return static_cast<Number>(wanted) == number; });
     case Test::Op::kLess:
-      return number < test.numbers.front();
+      return number < value();
     case Test::Op::kLessOrEqual:
-      return number <= test.numbers.front();
+      return number <= value();
     case Test::Op::kGreater:
-      return number > test.numbers.front();
+      return number > value();
     case Test::Op::kGreaterOrEqual:
-      return number >= test.numbers.front();
+      return number >= value();
     case Test::Op::kRegex:
     case Test::Op::kEmpty:
       return false;
@@ -60,7 +59,7 @@ bool passes_address(const Test& test, const IpAddress& ip) {
 }
 
 bool passes_protocol(const Test& test, std::uint8_t protocol) {
-  if (test.op == Test::Op::kAnyOf && passes_number(test, protocol)) return true;
+  if (test.op == Test::Op::kAnyOf && passes_number(test, std::uint64_t{protocol})) return true;
   if (test.texts.empty() && test.regex == nullptr) return false;
   return passes_text(test, model::protocol_name(protocol));  // at most 5 characters: no allocation
 }
@@ -97,7 +96,7 @@ constexpr bool kIsSpan = false;
 template <typename T>
 constexpr bool kIsSpan<std::span<T>> = true;
 
-template <std::size_t kRow, typename Value>
+template <FieldKind kKind, typename Value>
 bool passes_value(const Test& test, const Value& value) {
   if constexpr (std::is_same_v<Value, const model::LabelSet*>) {
     return passes_labels(test, value);
@@ -105,44 +104,66 @@ bool passes_value(const Test& test, const Value& value) {
     return passes_policies(test, value);
   } else if constexpr (kIsSpan<Value>) {
     if (test.op == Test::Op::kEmpty) return value.empty();
-    return std::any_of(value.begin(), value.end(), [&](const auto& v) { return passes_value<kRow>(test, v); });
-  } else if constexpr (std::is_same_v<Value, std::string_view>) {
+    return std::any_of(value.begin(), value.end(), [&](const auto& v) { return passes_value<kKind>(test, v); });
+  } else if constexpr (std::is_same_v<Value, model::DnsRrset>) {
+    return std::any_of(value.rdata.begin(), value.rdata.end(),
+                       [&](const auto& data) { return passes_text(test, data); });
+  } else if constexpr (std::is_same_v<Value, model::DnsServer>) {
+    return passes_address(test, value.ip);
+  } else if constexpr (std::is_convertible_v<Value, std::string_view>) {
     if (test.op == Test::Op::kEmpty) return value.empty() || value == "-";
     return passes_text(test, value);
+  } else if constexpr (std::is_same_v<Value, double>) {
+    if (test.op == Test::Op::kEmpty) return value == 0;
+    return passes_number(test, value);
   } else if constexpr (std::is_same_v<Value, IpAddress>) {
     return passes_address(test, value);
-  } else if constexpr (kField<kRow>.kind == FieldKind::kProtocol) {
+  } else if constexpr (kKind == FieldKind::kProtocol) {
     return test.op != Test::Op::kEmpty && passes_protocol(test, value);
   } else if constexpr (std::is_integral_v<Value>) {
     if (test.op == Test::Op::kEmpty) return value == 0;
     return passes_number(test, static_cast<std::uint64_t>(std::max<Value>(value, 0)));
-  } else {
+  } else if constexpr (requires { value.has_value(); }) {
     if (test.op == Test::Op::kEmpty) return !value.has_value();
-    return value.has_value() && passes_value<kRow>(test, *value);
+    return value.has_value() && passes_value<kKind>(test, *value);
+  } else {
+    // Lists of objects that no filter can name.
+    return false;
   }
 }
 
-using Passes = bool (*)(const Test&, const FlowRecord&);
+template <LogType kLog>
+using Passes = bool (*)(const Test&, const model::RecordOf<kLog>&);
 
-template <std::size_t kRow>
-bool passes_row(const Test& test, const FlowRecord& record) {
-  return passes_value<kRow>(test, kField<kRow>.get(record));
+template <LogType kLog, std::size_t kRow>
+bool passes_row(const Test& test, const model::RecordOf<kLog>& record) {
+  using FieldType = std::remove_cvref_t<decltype(std::get<kRow>(model::kStoredFields<kLog>))>;
+  constexpr FieldKind kKind =
+      model::kind_of_field<FieldType, model::RecordOf<kLog>>(std::get<kRow>(model::kStoredFields<kLog>));
+  return passes_value<kKind>(test, FieldType::get(record));
 }
 
+template <LogType kLog>
+constexpr std::size_t kRows = std::tuple_size_v<std::remove_cvref_t<decltype(model::kStoredFields<kLog>)>>;
+
+template <LogType kLog>
 constexpr auto kPasses = []<std::size_t... kRow>(std::index_sequence<kRow...>) {
-  return std::array<Passes, kRows>{&passes_row<kRow>...};
+  return std::array<Passes<kLog>, kRows<kLog>>{&passes_row<kLog, kRow>...};
 }
-(std::make_index_sequence<kRows>{});
+(std::make_index_sequence<kRows<kLog>>{});
 
-bool passes(const Test& test, const FlowRecord& record) {
+template <LogType kLog>
+bool passes(const Test& test, const model::RecordOf<kLog>& record) {
+  CHECK(test.target.log == kLog);
   // Absence must hold for every field of a word; anything else for one of them.
-  const auto row_passes = [&](std::uint8_t row) { return kPasses[row](test, record); };
+  const auto row_passes = [&](std::uint8_t row) { return kPasses<kLog>[row](test, record); };
   if (test.op == Test::Op::kEmpty) return std::all_of(test.target.rows.begin(), test.target.rows.end(), row_passes);
   return std::any_of(test.target.rows.begin(), test.target.rows.end(), row_passes);
 }
 
-bool holds(const Expression& expression, const FlowRecord& record) {
-  const auto child_holds = [&](const Expression& child) { return holds(child, record); };
+template <LogType kLog>
+bool holds(const Expression& expression, const model::RecordOf<kLog>& record) {
+  const auto child_holds = [&](const Expression& child) { return holds<kLog>(child, record); };
   const auto& children = expression.children;
   switch (expression.kind) {
     case Expression::Kind::kAnd:
@@ -150,20 +171,24 @@ bool holds(const Expression& expression, const FlowRecord& record) {
     case Expression::Kind::kOr:
       return std::any_of(children.begin(), children.end(), child_holds);
     case Expression::Kind::kNot:
-      return !holds(children.front(), record);
+      return !holds<kLog>(children.front(), record);
     case Expression::Kind::kTest:
-      return passes(expression.test, record);
+      return passes<kLog>(expression.test, record);
   }
   return false;
 }
 
 }  // namespace
 
-Result<Filter> Filter::compile(std::string_view text) {
-  TRY_ASSIGN(Expression expression, parse(text));
+Result<Filter> Filter::compile(std::string_view text, LogType log) {
+  TRY_ASSIGN(Expression expression, parse(text, log));
   return Filter(std::make_shared<const Expression>(std::move(expression)));
 }
 
-bool Filter::matches(const FlowRecord& record) const { return holds(*expression_, record); }
+bool Filter::matches(const model::FlowRecord& record) const { return holds<LogType::kFlows>(*expression_, record); }
+bool Filter::matches(const model::DnsRecord& record) const { return holds<LogType::kDns>(*expression_, record); }
+bool Filter::matches(const model::L7Record& record) const { return holds<LogType::kL7>(*expression_, record); }
+bool Filter::matches(const model::AgentWindow& record) const { return holds<LogType::kAgent>(*expression_, record); }
+bool Filter::matches(const model::AuditRecord& record) const { return holds<LogType::kAudit>(*expression_, record); }
 
 }  // namespace weir::filter

@@ -17,7 +17,7 @@ namespace {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : lexer_(text) {}
+  Parser(std::string_view text, model::LogType log) : lexer_(text), log_(log) {}
 
   Result<Expression> parse() {
     TRY(advance());
@@ -82,9 +82,9 @@ class Parser {
 
   Result<Expression> comparison() {
     if (token_.kind != TokenKind::kWord && token_.kind != TokenKind::kQuoted) return unexpected("a field");
-    std::optional<Target> target = find_target(token_.text);
+    std::optional<Target> target = find_target(log_, token_.text);
     if (!target) {
-      const std::string near = nearest_word(token_.text);
+      const std::string near = nearest_word(log_, token_.text);
       return error_at(token_.column, "unknown field '" + token_.text + "'" +
                                          (near.empty() ? std::string() : "; did you mean " + near + "?"));
     }
@@ -146,8 +146,7 @@ class Parser {
     test.op = known->second;
     const bool ordered = test.op != Test::Op::kAnyOf && test.op != Test::Op::kRegex;
     if (ordered && test.target.values != ValueClass::kNumber) {
-      return error_at(op.column, std::string(name_of_row(test.target.rows.front())) +
-                                     " is not a number: compare it with = != =~ !~ IN");
+      return error_at(op.column, std::string(name_of(test.target)) + " is not a number: compare it with = != =~ !~ IN");
     }
     TRY(advance());
     if (test.op == Test::Op::kAnyOf && token_.is_keyword("EMPTY")) {
@@ -173,14 +172,15 @@ class Parser {
   }
 
   Lexer lexer_;
+  model::LogType log_;
   Token token_;
 };
 
 }  // namespace
 
-Result<Expression> parse(std::string_view text) {
+Result<Expression> parse(std::string_view text, model::LogType log) {
   if (text.size() > kMaxFilterBytes) return error_at(1, "the filter is longer than 64 KiB");
-  return Parser(text).parse();
+  return Parser(text, log).parse();
 }
 
 }  // namespace weir::filter

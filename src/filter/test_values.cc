@@ -23,6 +23,7 @@ struct Unit {
   std::uint64_t factor;
 };
 constexpr Unit kTimeUnits[] = {{"us", 1}, {"ms", 1000}, {"s", 1'000'000}};
+constexpr Unit kFineTimeUnits[] = {{"ns", 1}, {"us", 1000}, {"ms", 1'000'000}, {"s", 1'000'000'000}};
 constexpr Unit kByteUnits[] = {{"B", 1},          {"k", 1000},          {"kB", 1000},          {"M", 1'000'000},
                                {"MB", 1'000'000}, {"G", 1'000'000'000}, {"GB", 1'000'000'000}, {"Ki", 1u << 10},
                                {"KiB", 1u << 10}, {"Mi", 1u << 20},     {"MiB", 1u << 20},     {"Gi", 1u << 30},
@@ -47,6 +48,8 @@ std::optional<std::uint64_t> parse_number(std::string_view text, FieldKind kind)
     factor = 1;
   } else if (kind == FieldKind::kMicroseconds) {
     factor = factor_of(kTimeUnits, suffix);
+  } else if (kind == FieldKind::kNanoseconds) {
+    factor = factor_of(kFineTimeUnits, suffix);
   } else if (kind == FieldKind::kBytes) {
     factor = factor_of(kByteUnits, suffix);
   }
@@ -56,6 +59,7 @@ std::optional<std::uint64_t> parse_number(std::string_view text, FieldKind kind)
 
 const char* number_form(FieldKind kind) {
   if (kind == FieldKind::kMicroseconds) return "a number of microseconds, or one with us, ms or s";
+  if (kind == FieldKind::kNanoseconds) return "a number of nanoseconds, or one with ns, us, ms or s";
   if (kind == FieldKind::kBytes) return "a number of bytes, or one with k, M, G, Ki, Mi or Gi";
   return "a number";
 }
@@ -63,7 +67,7 @@ const char* number_form(FieldKind kind) {
 bool has_wildcard(std::string_view text) { return text.find_first_of("*?\\") != std::string_view::npos; }
 
 Error wrong_value(const Test& test, const Token& value, const char* wanted) {
-  const std::string field(name_of_row(test.target.rows.front()));
+  const std::string field(name_of(test.target));
   return error_at(value.column, "expected " + std::string(wanted) + " for " + field + ", found '" + value.text + "'");
 }
 
@@ -119,7 +123,7 @@ bool TextPattern::matches(std::string_view value) const {
 Status add_value(Test& test, const Token& value) {
   switch (test.target.values) {
     case ValueClass::kNumber: {
-      const FieldKind kind = kind_of_row(test.target.rows.front());
+      const FieldKind kind = kind_of(test.target);
       const std::optional<std::uint64_t> number = parse_number(value.text, kind);
       if (!number) return wrong_value(test, value, number_form(kind));
       test.numbers.push_back(*number);
@@ -140,8 +144,8 @@ Status add_value(Test& test, const Token& value) {
 
 Status set_regex(Test& test, const Token& value) {
   if (test.target.values == ValueClass::kNumber) {
-    return error_at(value.column, std::string(name_of_row(test.target.rows.front())) +
-                                      " is a number: compare it with = != < <= > >= IN");
+    return error_at(value.column,
+                    std::string(name_of(test.target)) + " is a number: compare it with = != < <= > >= IN");
   }
   re2::RE2::Options options;
   options.set_log_errors(false);

@@ -43,6 +43,14 @@ const char* kind_text(model::FieldKind kind) {
       return "`{\"labels\":[\"k=v\",…]}`, or null";
     case FieldKind::kPolicies:
       return "`{\"enforced_policies\":[…],\"pending_policies\":[…]}`, or null";
+    case FieldKind::kNanoseconds:
+      return "number, ns";
+    case FieldKind::kReal:
+      return "number";
+    case FieldKind::kAnswers:
+    case FieldKind::kServers:
+    case FieldKind::kJson:
+      return "object";
   }
   return "";
 }

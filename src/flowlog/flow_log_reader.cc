@@ -1,9 +1,5 @@
 #include "flowlog/flow_log_reader.h"
 
-// Errors are values here: what would throw on bad input must not compile.
-#define SIMDJSON_EXCEPTIONS 0
-#include <simdjson.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -18,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "flowlog/json_values.h"
 #include "model/fields.h"
 #include "model/protocol.h"
 
@@ -27,7 +24,6 @@
 namespace weir::flowlog {
 namespace {
 
-namespace ondemand = simdjson::ondemand;
 using model::FieldKind;
 
 constexpr std::size_t kFields = std::tuple_size_v<decltype(model::kFlowFields)>;
@@ -58,94 +54,6 @@ struct Lists {
     traces.clear();
   }
 };
-
-/// What was expected; null if the value was fine.
-using Wrong = const char*;
-constexpr Wrong kFine = nullptr;
-
-/// False for what is no value at all too: reading it then fails.
-bool is_null(ondemand::value& value) {
-  bool null = false;
-  return simdjson::simdjson_result<bool>(value.is_null()).get(null) == simdjson::SUCCESS && null;
-}
-
-Wrong read_unsigned(ondemand::value& value, std::uint64_t max, std::uint64_t& out) {
-  ondemand::number number;
-  if (value.get_number().get(number) != simdjson::SUCCESS) return "an unsigned integer";
-  if (number.is_uint64()) {
-    out = number.get_uint64();
-  } else if (number.is_int64()) {
-    if (number.get_int64() < 0) return "an unsigned integer";
-    out = static_cast<std::uint64_t>(number.get_int64());
-  } else {
-    // Some shippers turn numbers into floating point.
-    const double real = number.get_double();
-    if (!(real >= 0 && real <= 9007199254740992.0) || real != std::floor(real)) return "an unsigned integer";
-    out = static_cast<std::uint64_t>(real);
-  }
-  return out <= max ? kFine : "a smaller number";
-}
-
-Wrong read_text(ondemand::value& value, std::string_view& out) {
-  return value.get_string().get(out) == simdjson::SUCCESS ? kFine : "text";
-}
-
-Wrong read_address(ondemand::value& value, IpAddress& out) {
-  std::string_view text;
-  if (value.get_string().get(text) != simdjson::SUCCESS) return "an IP address";
-  Result<IpAddress> parsed = IpAddress::parse(text);
-  if (!parsed.ok()) return "an IP address";
-  out = parsed.value();
-  return kFine;
-}
-
-/// Reads each element of an array with `read`.
-template <typename T, typename Read>
-Wrong read_array(ondemand::value& value, std::vector<T>& out, Read&& read) {
-  ondemand::array array;
-  if (value.get_array().get(array) != simdjson::SUCCESS) return "a list or null";
-  for (auto element : array) {
-    ondemand::value item;
-    if (element.get(item) != simdjson::SUCCESS) return "a list";
-    T element_value{};
-    if (const Wrong wrong = read(item, element_value); wrong != kFine) return wrong;
-    out.push_back(std::move(element_value));
-  }
-  return kFine;
-}
-
-Wrong read_string(ondemand::value& value, std::string& out) {
-  std::string_view text;
-  const Wrong wrong = read_text(value, text);
-  if (wrong == kFine) out.assign(text);
-  return wrong;
-}
-
-/// Calls `visit(key, value)` for the members of an object; values that it does not read are skipped.
-template <typename Visit>
-Wrong read_members(ondemand::value& value, Visit&& visit) {
-  ondemand::object object;
-  if (value.get_object().get(object) != simdjson::SUCCESS) return "an object or null";
-  for (auto member : object) {
-    ondemand::field field;
-    std::string_view key;
-    if (std::move(member).get(field) != simdjson::SUCCESS) return "an object";
-    if (field.unescaped_key().get(key) != simdjson::SUCCESS) return "an object";
-    if (const Wrong wrong = visit(key, field.value()); wrong != kFine) return wrong;
-  }
-  return kFine;
-}
-
-Wrong read_labels(ondemand::value& value, model::LabelSet& out) {
-  const Wrong wrong = read_members(value, [&](std::string_view key, ondemand::value& member) -> Wrong {
-    if (key != "labels" || is_null(member)) return kFine;
-    out.pairs.clear();
-    return read_array(member, out.pairs, read_string);
-  });
-  std::sort(out.pairs.begin(), out.pairs.end());
-  out.pairs.erase(std::unique(out.pairs.begin(), out.pairs.end()), out.pairs.end());
-  return wrong;
-}
 
 /// The action of the last entry, "index|tier|policy|action" with or without "|rule".
 model::Action verdict_of(const std::vector<std::string>& entries) {
@@ -269,10 +177,10 @@ std::size_t find_field(std::string_view name, std::size_t expected) {
 }  // namespace
 
 struct FlowLogReader::State {
-  ondemand::parser parser{kMaxLineBytes};
-  std::string padded;
+  LineParser line{ondemand::parser{kMaxLineBytes}, {}, {}};
   Lists lists;
   model::FlowRecord record;
+  std::string unknown;
 };
 
 FlowLogReader::FlowLogReader() : state_(std::make_unique<State>()) {}
@@ -281,40 +189,25 @@ FlowLogReader& FlowLogReader::operator=(FlowLogReader&&) noexcept = default;
 FlowLogReader::~FlowLogReader() = default;
 
 Result<const model::FlowRecord*> FlowLogReader::read(std::string_view line) {
-  if (line.size() > kMaxLineBytes) return data_loss("the line is longer than 16 MiB");
   State& state = *state_;
   state.lists.clear();
   state.record = {};
-  state.padded.assign(line);
-  state.padded.append(simdjson::SIMDJSON_PADDING, ' ');
-  const simdjson::padded_string_view padded(state.padded.data(), line.size(), state.padded.size());
-
-  const auto not_json = [](simdjson::error_code error) {
-    return data_loss(std::string("not JSON: ") + simdjson::error_message(error));
-  };
-  ondemand::document document;
-  ondemand::object object;
-  if (const auto error = state.parser.iterate(padded).get(document)) return not_json(error);
-  if (const auto error = document.get_object().get(object)) return not_json(error);
+  state.unknown.clear();
   std::size_t expected = 0;
-  for (auto member : object) {
-    ondemand::field field;
-    std::string_view name;
-    if (const auto error = std::move(member).get(field)) return not_json(error);
-    if (const auto error = field.unescaped_key().get(name)) return not_json(error);
+  TRY(state.line.read(line, kMaxLineBytes, [&](std::string_view name, ondemand::value& value) -> Wrong {
     const std::size_t row = find_field(name, expected);
-    if (row == kFields || is_null(field.value())) {
-      if (row != kFields) expected = row + 1;
-      continue;
-    }
-    expected = row + 1;
-    if (const Wrong wrong = kReaders[row](field.value(), state.lists, state.record); wrong != kFine) {
-      return data_loss("field " + std::string(name) + ": expected " + wrong);
-    }
-  }
-  // At the end there is no location.
-  if (document.current_location().error() == simdjson::SUCCESS) return data_loss("not JSON: text after the object");
+    if (row != kFields) expected = row + 1;
+    if (is_null(value)) return kFine;
+    if (row != kFields) return kReaders[row](value, state.lists, state.record);
+    if (name == "host") return read_text(value, state.record.host);
+    // end_time in milliseconds, as shippers add it.
+    if (name == "@timestamp") return kFine;
+    return keep_member(state.unknown, name, value);
+  }));
+  if (!state.unknown.empty()) state.unknown += '}';
   return static_cast<const model::FlowRecord*>(&state.record);
 }
+
+std::string_view FlowLogReader::unknown_fields() const { return state_->unknown; }
 
 }  // namespace weir::flowlog

@@ -53,6 +53,9 @@ struct DnsRecord {
 
   /// Nanoseconds, over the lookups whose query and answer were both seen.
   std::uint64_t latency_count = 0, latency_mean = 0, latency_max = 0;
+
+  /// The node, where a shipper added it to the line; the agent itself does not write it.
+  std::string_view host = "-";
 };
 
 // clang-format off

@@ -26,6 +26,12 @@ enum class FieldKind : std::uint8_t {
   kIpList,
   kLabels,
   kPolicies,
+  // Of the other logs' fields (model/log_fields.h).
+  kNanoseconds,
+  kReal,
+  kAnswers,  ///< of a lookup; a list of objects
+  kServers,  ///< that were asked; a list of objects
+  kJson,     ///< anything else, as text
 };
 
 /// Fields that are always equal together: a writer may render them once per identity. Rows of a group are adjacent.

@@ -74,6 +74,9 @@ struct FlowRecord {
   // Identities behind the endpoint and policy fields, for a writer that remembers their rendered text; null = none.
   const void* source_identity = nullptr;
   const void* dest_identity = nullptr;
+
+  /// The node, where a shipper added it to the line; the agent itself does not write it.
+  std::string_view host = "-";
 };
 
 }  // namespace weir::model

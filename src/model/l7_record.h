@@ -37,6 +37,9 @@ struct L7Record {
 
   std::span<const IpAddress> original_source_ips;
   std::uint64_t num_original_source_ips = 0;
+
+  /// The node, where a shipper added it to the line; the agent itself does not write it.
+  std::string_view host = "-";
 };
 
 // clang-format off

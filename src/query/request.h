@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct Metric {
 
   /// Its column in the answer: "count", "sum(bytes_in)".
   std::string name() const;
+  /// The metric of such a name.
+  static Result<Metric> parse(std::string_view text);
 };
 
 struct Order {
@@ -42,7 +45,7 @@ struct Order {
 
 /// One question. Without group_by, metrics and interval it asks for rows; with any of them for groups.
 ///
-/// A record belongs to the instant of its `start_time` (audit: of its `timestamp`), so that adjacent ranges add up.
+/// A record belongs to the instant of its `start_time`, so that adjacent ranges add up.
 struct Request {
   LogType log = LogType::kFlows;
   /// Unix seconds, [from, to). from < to.
@@ -53,6 +56,7 @@ struct Request {
   std::vector<std::string> columns;
 
   /// Fields, not lists. Text absent ("-") is a value like any other.
+  /// Without metrics the rows of each group are counted.
   std::vector<std::string> group_by;
   std::vector<Metric> metrics;
   /// Seconds of a series' step; 0: no series. Steps begin at multiples of it (UTC). Groups get a leading column "time".
@@ -90,8 +94,9 @@ enum class ColumnKind : std::uint8_t {
   kTime,  ///< Unix seconds
   kText,
   kList,
-  kLabels,  ///< list; in JSON {"labels": […]}
-  kJson,    ///< text that is JSON
+  kLabels,   ///< list; in JSON {"labels": […]}
+  kJson,     ///< text that is JSON
+  kMembers,  ///< text: a JSON object whose members stand beside the other columns
 };
 
 struct Column {
@@ -139,7 +144,8 @@ struct Answer {
 };
 
 /// Appends row `at` as one JSON object. All columns of a log in their order give its line again: dotted columns become
-/// one nested object, kLabels {"labels": […]}, an absent value null.
+/// one nested object without what is absent in it, kLabels {"labels": […]}, an absent value null; the members that are
+/// no field of ours (column `extra`) follow.
 void append_json_object(std::string& out, const Answer& answer, std::size_t at);
 
 }  // namespace weir::query

@@ -1,0 +1,22 @@
+# The imported target `duckdb`: the store's engine, from the folder that scripts/fetch_duckdb.sh fills.
+
+set(WEIR_DUCKDB_VERSION 1.5.6)
+if(DEFINED ENV{WEIR_DUCKDB_ROOT})
+  set(weir_duckdb_default $ENV{WEIR_DUCKDB_ROOT})
+elseif(DEFINED ENV{XDG_CACHE_HOME})
+  set(weir_duckdb_default $ENV{XDG_CACHE_HOME}/weir/duckdb/${WEIR_DUCKDB_VERSION})
+else()
+  set(weir_duckdb_default $ENV{HOME}/.cache/weir/duckdb/${WEIR_DUCKDB_VERSION})
+endif()
+set(WEIR_DUCKDB_ROOT ${weir_duckdb_default} CACHE PATH "Folder with lib/libduckdb.so and include/duckdb.h")
+if(NOT EXISTS ${WEIR_DUCKDB_ROOT}/lib/libduckdb.so OR NOT EXISTS ${WEIR_DUCKDB_ROOT}/include/duckdb.h)
+  message(FATAL_ERROR "libduckdb.so ${WEIR_DUCKDB_VERSION}, the store's engine, is not in ${WEIR_DUCKDB_ROOT}: run scripts/fetch_duckdb.sh (or ./dev setup), or set WEIR_DUCKDB_ROOT")
+endif()
+
+add_library(duckdb SHARED IMPORTED GLOBAL)
+set_target_properties(duckdb PROPERTIES
+  IMPORTED_LOCATION ${WEIR_DUCKDB_ROOT}/lib/libduckdb.so
+  INTERFACE_INCLUDE_DIRECTORIES ${WEIR_DUCKDB_ROOT}/include)
+# Programs find it where it is in the build tree, and beside themselves once installed.
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib/weir")
+install(FILES ${WEIR_DUCKDB_ROOT}/lib/libduckdb.so DESTINATION lib/weir)
