@@ -295,10 +295,11 @@ Result<std::optional<TailBatch>> Tailer::read() {
 void Tailer::advance(const TailBatch& batch, std::uint64_t offset) {
   CHECK(offset >= batch.begin && offset <= batch.end);
   File* file = find(batch.stream);
-  if (file == nullptr || file->offset != batch.begin) return;
-  stats_.bytes += offset - batch.begin;
-  const auto* begin = batch.lines.data();
-  stats_.lines += static_cast<std::uint64_t>(std::count(begin, begin + (offset - batch.begin), '\n'));
+  if (file == nullptr || file->offset < batch.begin || file->offset > offset) return;
+  const auto begin = batch.lines.begin() + static_cast<std::ptrdiff_t>(file->offset - batch.begin);
+  const auto end = batch.lines.begin() + static_cast<std::ptrdiff_t>(offset - batch.begin);
+  stats_.bytes += offset - file->offset;
+  stats_.lines += static_cast<std::uint64_t>(std::count(begin, end, '\n'));
   file->offset = offset;
 }
 

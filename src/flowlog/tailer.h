@@ -89,7 +89,8 @@ class Tailer {
 
   /// The next lines behind the cursors; the same again until advance() or seek(). None: there is nothing new.
   Result<std::optional<TailBatch>> read();
-  /// Everything before `offset` of the batch's generation was delivered. `offset` lies in the batch, at a line's begin.
+  /// Everything before `offset` of the batch's generation was delivered: forward only, within the batch, to a line's
+  /// begin.
   void advance(const TailBatch& batch, std::uint64_t offset);
   /// Goes on at `offset` of the batch's generation, forward or backward; false: the file is not that long.
   bool seek(const TailBatch& batch, std::uint64_t offset);
