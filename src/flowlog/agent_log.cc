@@ -3,6 +3,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "flowlog/field_json.h"
 #include "flowlog/record_json.h"
 
 namespace weir::flowlog {
@@ -41,6 +42,9 @@ struct AgentWriter : ValueWriter {
 };
 
 }  // namespace
+
+void append_field(std::string& out, const std::vector<model::NamedCount>& counts) { AgentWriter{{out}}(counts); }
+void append_field(std::string& out, const std::vector<model::SourceCounts>& sources) { AgentWriter{{out}}(sources); }
 
 void append_agent_line(std::string& out, const model::AgentWindow& window) {
   append_record(out, window, model::kAgentFields, AgentWriter{{out}});

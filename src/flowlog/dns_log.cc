@@ -1,5 +1,6 @@
 #include "flowlog/dns_log.h"
 
+#include "flowlog/field_json.h"
 #include "flowlog/record_json.h"
 
 namespace weir::flowlog {
@@ -47,6 +48,9 @@ void append_unlogged(std::string& out, const model::DnsRecord& record) {
 }
 
 }  // namespace
+
+void append_field(std::string& out, std::span<const model::DnsRrset> rrsets) { DnsWriter{{out}}(rrsets); }
+void append_field(std::string& out, std::span<const model::DnsServer> servers) { DnsWriter{{out}}(servers); }
 
 void append_dns_line(std::string& out, const model::DnsRecord& record) {
   if (record.type == "UNLOGGED") {

@@ -114,8 +114,11 @@ struct Completeness {
     /// End of its last window in the range or up to a day before it, Unix seconds.
     std::int64_t last_seen = 0;
   };
-  /// Nodes whose windows leave more than three of their lengths at an end of the range uncovered. At most 100, by name.
+  /// Nodes whose windows leave more than three of their lengths of the range uncovered, after their first window (or
+  /// the range's begin, if they reported in the day before it). At most 100, by name.
   std::vector<SilentNode> silent_nodes;
+  /// How many there are in all.
+  std::uint32_t silent = 0;
   /// Nodes that reported in the range.
   std::uint32_t nodes = 0;
   /// Nothing lost, nobody silent, and at least one agent reported.
@@ -135,7 +138,7 @@ struct Statistics {
 struct Answer {
   std::vector<Column> columns;
   std::vector<std::vector<Value>> rows;
-  /// Rows only: the id of each, increasing in the order of arrival; what a live stream resumes from.
+  /// Rows only: the id of each in its log, increasing in the order of arrival; what a live stream resumes from.
   std::vector<std::uint64_t> ids;
   /// Empty: there is no more.
   std::string next_cursor;
