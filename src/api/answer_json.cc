@@ -49,6 +49,8 @@ std::string_view kind_name(query::ColumnKind kind) {
       return "list";
     case query::ColumnKind::kLabels:
       return "labels";
+    case query::ColumnKind::kMembers:
+      return "members";
     case query::ColumnKind::kJson:
       return "json";
   }

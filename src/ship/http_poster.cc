@@ -9,7 +9,7 @@ namespace {
 constexpr long kConnectSeconds = 10;
 /// Slower than a byte a second for so long is dead.
 constexpr long kStallSeconds = 60;
-constexpr std::size_t kMaxAnswer = 64 * 1024;
+constexpr std::size_t kMaxAnswer = 16 * 1024 * 1024;
 
 std::size_t on_body(char* bytes, std::size_t one, std::size_t size, void* out) {
   auto& body = *static_cast<std::string*>(out);

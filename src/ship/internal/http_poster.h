@@ -16,7 +16,7 @@ namespace weir::ship {
 /// What came back. `status` 0: no whole answer came; `body` then says why.
 struct Posted {
   int status = 0;
-  /// The first 64 KiB.
+  /// The first 16 MiB.
   std::string body;
   std::chrono::milliseconds retry_after{0};
 };
