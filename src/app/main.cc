@@ -16,14 +16,17 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"agent", "watch this node's connections and write flow, DNS and L7 logs", weir::app::run_agent},
-    {"config", "check, show or import the agent's options", weir::app::run_config},
+    {"config", "check, show or import options", weir::app::run_config},
     {"demo", "run a small cluster and show live what its agents see", weir::app::run_demo},
     {"dns", "show DNS lookups, filtered", weir::app::run_dns},
     {"doctor", "tell what this kernel offers and which sources the agent would use", weir::app::run_doctor},
     {"observe", "show flow records, filtered", weir::app::run_observe},
     {"policy", "evaluate the policies of a cluster", weir::app::run_policy},
     {"replay", "read capture files, write flow, DNS and L7 logs", weir::app::run_replay},
-    {"status", "ask the running agent what it sees, loses and costs", weir::app::run_status},
+    {"server", "store logs and answer questions about them", weir::app::run_server},
+    {"ship", "send a node's logs to a server or other destinations", weir::app::run_ship},
+    {"status", "ask the running agent, or a server, how it does", weir::app::run_status},
+    {"up", "agent and server in one process", weir::app::run_up},
     {"version", "print the version", weir::app::run_version},
 };
 
