@@ -20,10 +20,12 @@ constexpr Command kCommands[] = {
     {"demo", "run a small cluster and show live what its agents see", weir::app::run_demo},
     {"dns", "show DNS lookups, filtered", weir::app::run_dns},
     {"doctor", "tell what this kernel offers and which sources the agent would use", weir::app::run_doctor},
+    {"graph", "show who talks to whom as a graph", weir::app::run_graph},
     {"observe", "show flow records, filtered", weir::app::run_observe},
     {"policy", "evaluate the policies of a cluster", weir::app::run_policy},
     {"replay", "read capture files, write flow, DNS and L7 logs", weir::app::run_replay},
     {"status", "ask the running agent what it sees, loses and costs", weir::app::run_status},
+    {"top", "show who or what has the most of the traffic", weir::app::run_top},
     {"version", "print the version", weir::app::run_version},
 };
 
