@@ -6,6 +6,7 @@
 /// `args` are the words after the subcommand. Returns the exit code: 0 done, 1 failed, 2 usage.
 namespace weir::app {
 
+int run_completion(std::span<const char* const> args);
 int run_config(std::span<const char* const> args);
 int run_dns(std::span<const char* const> args);
 int run_doctor(std::span<const char* const> args);

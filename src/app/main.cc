@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <cstring>
 #include <span>
+#include <string_view>
 
 #include "app/commands.h"
+#include "app/completion.h"
 
 namespace {
 
@@ -16,6 +18,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"agent", "watch this node's connections and write flow, DNS and L7 logs", weir::app::run_agent},
+    {"completion", "print a completion script for a shell", weir::app::run_completion},
     {"config", "check, show or import the agent's options", weir::app::run_config},
     {"demo", "run a small cluster and show live what its agents see", weir::app::run_demo},
     {"dns", "show DNS lookups, filtered", weir::app::run_dns},
@@ -45,6 +48,10 @@ int main(int argc, char** argv) {
   }
   if (std::strcmp(words[1], "--help") == 0 || std::strcmp(words[1], "-h") == 0 || std::strcmp(words[1], "help") == 0) {
     print_usage(stdout);
+    return 0;
+  }
+  if (words[1] == weir::app::kCompleteWord) {
+    for (const Command& command : kCommands) std::puts(command.name);
     return 0;
   }
   const char* name = std::strcmp(words[1], "--version") == 0 ? "version" : words[1];

@@ -1,6 +1,8 @@
 #include "observe/flow_graph.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -12,16 +14,30 @@ namespace {
 using query::GraphEnd;
 using query::GraphLevel;
 
-GraphEnd end_of(GraphLevel level, std::string_view type, std::string_view namespace_name, std::string_view workload,
+GraphEnd end_of(std::string_view type, std::string_view namespace_name, std::string_view workload,
                 std::string_view kind, std::string_view name_aggr) {
   GraphEnd end;
   end.namespace_name = namespace_name;
-  // Ends outside have no namespace: they are told apart by their kind of address at every level.
-  if (level == GraphLevel::kNamespace && namespace_name != "-") return end;
   end.type = type;
   end.workload = workload != "-" ? workload : name_aggr;
   if (workload != "-" && kind != "-") end.kind = kind;
   return end;
+}
+
+/// What the end is part of. Ends outside have no namespace: they are told apart by their kind of address at every
+/// level.
+GraphEnd coarsened(GraphEnd end, GraphLevel level) {
+  if (level != GraphLevel::kNamespace || end.namespace_name == "-") return end;
+  return {.namespace_name = std::move(end.namespace_name), .workload = {}, .kind = {}, .type = {}};
+}
+
+void add(query::GraphEdge& edge, const Totals& totals) {
+  edge.flows_allowed += static_cast<std::int64_t>(totals.flows_allowed);
+  edge.flows_denied += static_cast<std::int64_t>(totals.flows_denied);
+  edge.bytes_to_dest += static_cast<std::int64_t>(totals.bytes_to_dest);
+  edge.bytes_to_source += static_cast<std::int64_t>(totals.bytes_to_source);
+  edge.packets_to_dest += static_cast<std::int64_t>(totals.packets_to_dest);
+  edge.packets_to_source += static_cast<std::int64_t>(totals.packets_to_source);
 }
 
 void append_end(std::string& key, const GraphEnd& end) {
@@ -71,12 +87,10 @@ Totals TotalsByReporter::both() const {
 void FlowGraph::add(const model::FlowRecord& r) {
   query::GraphEdge edge;
   edge.source =
-      end_of(level_, r.source_type, r.source_namespace, r.source_workload, r.source_workload_kind, r.source_name_aggr);
-  edge.dest = end_of(level_, r.dest_type, r.dest_namespace, r.dest_workload, r.dest_workload_kind, r.dest_name_aggr);
-  if (level_ == GraphLevel::kPort) {
-    if (r.dest_port) edge.port = *r.dest_port;
-    edge.protocol = model::protocol_name(r.protocol);
-  }
+      end_of(r.source_type, r.source_namespace, r.source_workload, r.source_workload_kind, r.source_name_aggr);
+  edge.dest = end_of(r.dest_type, r.dest_namespace, r.dest_workload, r.dest_workload_kind, r.dest_name_aggr);
+  if (r.dest_port) edge.port = *r.dest_port;
+  edge.protocol = model::protocol_name(r.protocol);
   key_.clear();
   append_end(key_, edge.source);
   append_end(key_, edge.dest);
@@ -88,17 +102,20 @@ void FlowGraph::add(const model::FlowRecord& r) {
 }
 
 query::Graph FlowGraph::graph(std::size_t limit) const {
-  query::Graph graph;
+  std::map<std::tuple<GraphEnd, GraphEnd, std::string, std::int64_t>, query::GraphEdge> coarse;
   for (const auto& [key, edge] : edges_) {
-    const Totals totals = edge.totals.once();
-    query::GraphEdge& out = graph.edges.emplace_back(edge.ends);
-    out.flows_allowed = static_cast<std::int64_t>(totals.flows_allowed);
-    out.flows_denied = static_cast<std::int64_t>(totals.flows_denied);
-    out.bytes_to_dest = static_cast<std::int64_t>(totals.bytes_to_dest);
-    out.bytes_to_source = static_cast<std::int64_t>(totals.bytes_to_source);
-    out.packets_to_dest = static_cast<std::int64_t>(totals.packets_to_dest);
-    out.packets_to_source = static_cast<std::int64_t>(totals.packets_to_source);
+    query::GraphEdge ends = edge.ends;
+    ends.source = coarsened(std::move(ends.source), level_);
+    ends.dest = coarsened(std::move(ends.dest), level_);
+    if (level_ != GraphLevel::kPort) {
+      ends.port = -1;
+      ends.protocol.clear();
+    }
+    const auto found = coarse.try_emplace({ends.source, ends.dest, ends.protocol, ends.port}, ends).first;
+    observe::add(found->second, edge.totals.once());
   }
+  query::Graph graph;
+  for (auto& [key, edge] : coarse) graph.edges.push_back(std::move(edge));
   const auto before = [](const query::GraphEdge& a, const query::GraphEdge& b) {
     const std::int64_t bytes_a = a.bytes_to_dest + a.bytes_to_source, bytes_b = b.bytes_to_dest + b.bytes_to_source;
     if (bytes_a != bytes_b) return bytes_a > bytes_b;

@@ -49,7 +49,7 @@ class FlowGraph {
     TotalsByReporter totals;
   };
   query::GraphLevel level_;
-  /// By the text of its key.
+  /// By the text of its key, at the finest level: what both ends report is told apart by port.
   std::unordered_map<std::string, Edge> edges_;
   std::string key_;
 };
