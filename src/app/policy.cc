@@ -117,7 +117,8 @@ int run_policy(std::span<const char* const> args) {
       "          \"pending_policies\":[...]}|null,\"ingress\":{...}|null}    null: no managed pod; an end may have\n"
       "          \"uncertain\":[\"http|layer7|domain|snat\"] and \"nearest_miss\":{...}\n"
       "Exit code: 0 done, 1 a query had no answer ({...query...,\"error\":\"...\"}) or an input failed, 2 usage.");
-  const PolicyCommand commands[] = {{command, [&] { return eval(options); }}, declare_policy_trace(app)};
+  const PolicyCommand commands[] = {
+      {command, [&] { return eval(options); }}, declare_policy_trace(app), declare_policy_lint(app)};
   if (const std::optional<int> code = parse_command_line(app, args)) return *code;
   for (const PolicyCommand& one : commands) {
     if (!one.command->parsed()) continue;
