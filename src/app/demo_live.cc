@@ -144,14 +144,14 @@ std::string last_line_of(const std::string& path) {
 }
 
 /// What `weir agent` wrote of its choice of sources; empty: not yet.
-std::string source_note(const std::string& path) {
-  constexpr std::string_view kMark = " source: ";
+std::string note_behind(std::string_view mark, const std::string& path) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
-    if (const std::size_t at = line.find(kMark); at != std::string::npos) return line.substr(at + kMark.size());
+    if (const std::size_t at = line.find(mark); at != std::string::npos) return line.substr(at + mark.size());
   }
   return "";
 }
+std::string source_note(const std::string& path) { return note_behind(" source: ", path); }
 
 bool is_in_path(const std::string& program) {
   std::string path = std::getenv("PATH");
@@ -188,7 +188,7 @@ struct Row {
 
 struct Node {
   std::string name, netns, log_directory, error_file;
-  std::optional<ChildProcess> agent;
+  std::optional<ChildProcess> agent, shipper;
   std::vector<LogTail> tails;  // flows, dns, agent
 };
 
@@ -208,6 +208,7 @@ class LiveDemo {
   Status start_lab();
   Status read_state();
   Status start_agents();
+  Status start_server();
   Status check_children();
   void introduce();
   void print_news(Node& node);
@@ -222,6 +223,9 @@ class LiveDemo {
   std::size_t pods_ = 0;
   std::optional<ChildProcess> lab_;
   std::optional<ChildProcess> change_;
+  /// Takes in what `ship` of each node sends it.
+  std::optional<ChildProcess> server_;
+  std::string server_url_;
   std::vector<Node> nodes_;
   flowlog::FlowLogReader reader_;
   DemoSummary summary_;
@@ -240,7 +244,8 @@ Status LiveDemo::start() {
   if (error) return Error{ErrorCode::kInternal, "/proc/self/exe: " + error.message()};
   TRY(start_lab());
   TRY(read_state());
-  return start_agents();
+  TRY(start_agents());
+  return start_server();
 }
 
 Status LiveDemo::start_lab() {
@@ -311,6 +316,27 @@ Status LiveDemo::start_agents() {
   return {};
 }
 
+/// A server in our own network, and a shipper a node: the nodes' networks have no way to us, their files do.
+Status LiveDemo::start_server() {
+  const std::string errors = directory_ + "/server.err";
+  TRY_ASSIGN(server_,
+             ChildProcess::start({self_, "server", "--data", directory_ + "/server", "--listen", "127.0.0.1:0"},
+                                 {errors, false}));
+  const auto deadline = Clock::now() + kAgentPatience;
+  while ((server_url_ = note_behind(" listening at ", errors)).empty()) {
+    if (!server_->running()) return Error{ErrorCode::kUnavailable, "the server ended: " + last_line_of(errors)};
+    if (Clock::now() > deadline) return Error{ErrorCode::kUnavailable, "the server did not start in 20 s"};
+    if (sleep(milliseconds(20))) return Error{ErrorCode::kCancelled, "interrupted"};
+  }
+  for (Node& node : nodes_) {
+    TRY_ASSIGN(node.shipper,
+               ChildProcess::start({self_, "ship", "--node", node.name, "--log-dir", node.log_directory, "--state-dir",
+                                    directory_ + "/ship-" + node.name, "--to", "weir url=" + server_url_},
+                                   {directory_ + "/ship-" + node.name + ".err", false}));
+  }
+  return {};
+}
+
 Status LiveDemo::check_children() {
   if (!lab_->running())
     return Error{ErrorCode::kUnavailable, "the lab ended: " + last_line_of(directory_ + "/lab.err")};
@@ -329,6 +355,8 @@ void LiveDemo::introduce() {
                 node.name.c_str(), source_note(node.error_file).c_str(), node.log_directory.c_str(), node.netns.c_str(),
                 self_.c_str());
   }
+  std::printf("  server: %s; ask it: %s observe --server %s -f\n", server_url_.c_str(), self_.c_str(),
+              server_url_.c_str());
   std::puts(
       "Customers come through the ingress; policy denies the frontend the way to payment, and analytics the way to "
       "redis;\n"
@@ -424,6 +452,15 @@ void LiveDemo::take_down() {
   }
   for (Node& node : nodes_) {
     if (node.agent) node.agent->wait(kEndPatience);
+    if (node.shipper) node.shipper->ask_to_end();
+  }
+  for (Node& node : nodes_) {
+    if (node.shipper) node.shipper->wait(kEndPatience);
+  }
+  if (server_) {
+    server_->ask_to_end();
+    server_->wait(kEndPatience);
+    server_.reset();
   }
   nodes_.clear();
   if (lab_) {
