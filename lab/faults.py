@@ -9,6 +9,10 @@ import manifests
 import network
 
 TABLE = "weirlab_faults"
+# Kinds of policies and network sets that come and go. The data plane enforces NetworkPolicy; the staged kinds are there for
+# who reads the manifests.
+NAMESPACED = {"NetworkPolicy", "NetworkSet", "StagedKubernetesNetworkPolicy"}
+CHANGED = {*NAMESPACED, "GlobalNetworkSet"}
 
 
 def do(lab, words: list) -> str:
@@ -58,11 +62,11 @@ def _replace_pod(lab, name: str, new_name: str = "") -> str:
 def _apply(lab, path: str) -> str:
     """Puts the objects of the file in place of those with the same kind and name."""
     new = manifests.load(path)
-    known = {"NetworkPolicy", "NetworkSet", "GlobalNetworkSet", "Namespace"}
+    known = {*CHANGED, "Namespace"}
     for item in new:
         if item.get("kind") not in known:
             raise RuntimeError(f"{path}: the lab applies {', '.join(sorted(known))}, not {item.get('kind')}")
-        if item["kind"] in ("NetworkPolicy", "NetworkSet"):
+        if item["kind"] in NAMESPACED:
             item["metadata"].setdefault("namespace", "default")
         item["metadata"].setdefault("creationTimestamp", _now())
     names = [_identity(o) for o in new]
@@ -75,10 +79,10 @@ def _delete_objects(lab, path: str) -> str:
     """Removes what `apply` of the same file has put there."""
     names = []
     for item in manifests.load(path):
-        if item["kind"] in ("NetworkPolicy", "NetworkSet"):
+        if item["kind"] in NAMESPACED:
             item["metadata"].setdefault("namespace", "default")
         names.append(_identity(item))
-    known = [_identity(o) for o in lab.objects if o["kind"] in ("NetworkPolicy", "NetworkSet", "GlobalNetworkSet")]
+    known = [_identity(o) for o in lab.objects if o["kind"] in CHANGED]
     if missing := [name for name in names if name not in known]:
         raise RuntimeError(f"{path}: no {'/'.join(missing[0])} to delete")
     lab.set_objects([o for o in lab.objects if _identity(o) not in names])

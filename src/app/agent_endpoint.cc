@@ -2,13 +2,14 @@
 
 #include "app/agent_metrics.h"
 #include "app/agent_status.h"
+#include "metrics/agent_routes.h"
 
 namespace weir::app {
 
 Result<std::unique_ptr<AgentEndpoint>> AgentEndpoint::start(const std::string& address) {
   std::unique_ptr<AgentEndpoint> endpoint(new AgentEndpoint());
   AgentEndpoint& e = *endpoint;
-  metrics::HttpServer::Options options;
+  http::ServerOptions options;
   TRY_ASSIGN(options.address, SocketAddress::parse(address));
   auto routes = metrics::agent_routes(
       e.registry_, [&e] { return e.ready_.load(); },
@@ -16,7 +17,7 @@ Result<std::unique_ptr<AgentEndpoint>> AgentEndpoint::start(const std::string& a
         const std::lock_guard lock(e.mutex_);
         return e.status_;
       });
-  TRY_ASSIGN(e.server_, metrics::HttpServer::start(options, std::move(routes)));
+  TRY_ASSIGN(e.server_, http::Server::start(options, std::move(routes)));
   return endpoint;
 }
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "app/agent_state.h"
-#include "metrics/http_server.h"
+#include "http/server.h"
 #include "metrics/registry.h"
 
 namespace weir::app {
@@ -36,7 +36,7 @@ class AgentEndpoint {
   /// Time (ns) and CPU seconds, of about the last minute.
   std::deque<std::pair<std::int64_t, double>> cpu_;
   /// Last: its thread uses all of the above.
-  std::unique_ptr<metrics::HttpServer> server_;
+  std::unique_ptr<http::Server> server_;
 };
 
 }  // namespace weir::app

@@ -4,6 +4,8 @@
 #include <functional>
 #include <string_view>
 
+#include "app/shipping.h"
+
 namespace weir::app {
 namespace {
 
@@ -153,6 +155,7 @@ void publish_metrics(const AgentState& state, metrics::Registry& registry) {
       series.set(value);
     });
   }
+  publish_destinations(state.destinations, registry);
 }
 
 std::string metrics_markdown() {
@@ -167,9 +170,15 @@ std::string metrics_markdown() {
     text.append("| `").append(row.name).append(row.kind == Kind::kCounter ? "` | counter | " : "` | gauge | ");
     text.append(row.labels).append(" | ").append(row.help).append(" |\n");
   }
+  for (const ShipMetric& metric : ship_metrics()) {
+    text.append("| `").append(metric.name).append(metric.counter ? "` | counter | " : "` | gauge | ");
+    text.append("destination, kind | ").append(metric.help).append(" |\n");
+  }
   text +=
-      "\nWhat to alert on: any rise of `weir_agent_source_lost_total`, `weir_agent_flows_dropped_total` or "
-      "`weir_agent_log_lines_dropped_total`;\n`weir_agent_log_failing` or `weir_agent_budget_step` above 0 for long; "
+      "\n`weir ship` serves the `weir_ship_` ones too (`--metrics ADDRESS`). What to alert on: any rise of "
+      "`weir_agent_source_lost_total`, `weir_agent_flows_dropped_total`, "
+      "`weir_agent_log_lines_dropped_total` or `weir_ship_bytes_lost_total`;\n`weir_agent_log_failing` or "
+      "`weir_agent_budget_step` above 0 for long; "
       "`weir_agent_cluster_synced` 0; a rise of `weir_agent_verdict_mismatches_total`,\nwhich says that what the data "
       "plane enforces is not what the policies say. [troubleshooting.md](troubleshooting.md) has what then.\n";
   return text;

@@ -279,6 +279,7 @@ void AgentPipeline::publish_state(bool drained) {
   state.interval_ns = interval_ns_;
   state.budget_step = budget_.step();
   state.capabilities = capabilities_;
+  if (options_.destinations) state.destinations = options_.destinations();
   endpoint_->publish(state, drained && state.cluster.configured && state.cluster.synced);
 }
 

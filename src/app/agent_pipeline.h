@@ -20,6 +20,7 @@
 #include "app/source_choice.h"
 #include "capture/interface_watch.h"
 #include "config/settings.h"
+#include "ship/shipper.h"
 
 namespace weir::app {
 
@@ -39,6 +40,8 @@ class AgentPipeline {
     std::function<Result<config::Settings>()> reload;
     /// Where settings come from: a change of this file is a reload(). Empty: no file.
     std::string config_file;
+    /// What the shipper beside the pipeline does, for its figures.
+    std::function<std::vector<ship::DestinationStats>()> destinations;
   };
 
   /// Opens logs, cluster and sources. Nothing is read before run().

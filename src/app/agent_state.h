@@ -8,6 +8,7 @@
 #include "app/capabilities.h"
 #include "app/source_choice.h"
 #include "kube/api_client.h"
+#include "ship/shipper.h"
 
 namespace weir::app {
 
@@ -30,6 +31,7 @@ struct AgentState {
   std::int64_t window_start_ns = 0, interval_ns = 0;
   int budget_step = 0;
   Capabilities capabilities = 0;
+  std::vector<ship::DestinationStats> destinations;
 };
 
 }  // namespace weir::app

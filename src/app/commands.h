@@ -16,8 +16,11 @@ int run_demo(std::span<const char* const> args);
 int run_graph(std::span<const char* const> args);
 int run_observe(std::span<const char* const> args);
 int run_replay(std::span<const char* const> args);
+int run_server(std::span<const char* const> args);
+int run_ship(std::span<const char* const> args);
 int run_status(std::span<const char* const> args);
 int run_top(std::span<const char* const> args);
+int run_up(std::span<const char* const> args);
 int run_version(std::span<const char* const> args);
 
 }  // namespace weir::app

@@ -19,7 +19,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"agent", "watch this node's connections and write flow, DNS and L7 logs", weir::app::run_agent},
     {"completion", "print a completion script for a shell", weir::app::run_completion},
-    {"config", "check, show or import the agent's options", weir::app::run_config},
+    {"config", "check, show or import options", weir::app::run_config},
     {"demo", "run a small cluster and show live what its agents see", weir::app::run_demo},
     {"dns", "show DNS lookups, filtered", weir::app::run_dns},
     {"doctor", "tell what this kernel offers and which sources the agent would use", weir::app::run_doctor},
@@ -27,8 +27,11 @@ constexpr Command kCommands[] = {
     {"observe", "show flow records, filtered", weir::app::run_observe},
     {"policy", "evaluate the policies of a cluster", weir::app::run_policy},
     {"replay", "read capture files, write flow, DNS and L7 logs", weir::app::run_replay},
-    {"status", "ask the running agent what it sees, loses and costs", weir::app::run_status},
+    {"server", "store logs and answer questions about them", weir::app::run_server},
+    {"ship", "send a node's logs to a server or other destinations", weir::app::run_ship},
+    {"status", "ask the running agent, or a server, how it does", weir::app::run_status},
     {"top", "show who or what has the most of the traffic", weir::app::run_top},
+    {"up", "agent and server in one process", weir::app::run_up},
     {"version", "print the version", weir::app::run_version},
 };
 

@@ -47,19 +47,26 @@ Status NodePipeline::reconfigure(const config::Settings& settings) {
 
 Status NodePipeline::build_engine() {
   const auto begin = std::chrono::steady_clock::now();
-  TRY_ASSIGN(engine_, policy::Engine::create(engine_options_, engine_inputs(*ledger_)));
+  if (engine_ != nullptr) {
+    TRY(engine_->update(engine_inputs(*ledger_)));
+  } else {
+    TRY_ASSIGN(engine_, policy::Engine::create(engine_options_, engine_inputs(*ledger_)));
+  }
   stats_.engine_ns += (std::chrono::steady_clock::now() - begin).count();
   ++stats_.engines;
   engine_version_ = ledger_->policy_inputs_version();
+  judges_ = true;
   return {};
 }
 
 Status NodePipeline::refresh_policies() {
-  if (engine_ == nullptr || ledger_->policy_inputs_version() == engine_version_) return {};
-  // Until the collector has the new one, the old one must stay.
-  const std::unique_ptr<policy::Engine> before = std::move(engine_);
+  if (!judges_ || ledger_->policy_inputs_version() == engine_version_) return {};
   Status status = build_engine();
-  if (!status.ok()) engine_ = nullptr;
+  if (!status.ok()) {
+    // An engine that refused its inputs answers nothing: the next change makes a new one. Traces that are known stay.
+    engine_ = nullptr;
+    engine_version_ = ledger_->policy_inputs_version();
+  }
   collector_->set_engine(engine_.get());
   take_reports();
   return status;

@@ -121,6 +121,8 @@ class NodePipeline {
   policy::TraceStore traces_;
   /// The ledger's policy_inputs_version() that the engine was built for.
   std::uint64_t engine_version_ = 0;
+  /// The cluster is known, so that there is, or should be, an engine.
+  bool judges_ = false;
   std::unique_ptr<cluster::Ledger> ledger_;
   std::unique_ptr<policy::Engine> engine_;
   std::unique_ptr<meter::DnsInspector> dns_inspector_;

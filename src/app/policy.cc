@@ -1,4 +1,4 @@
-// weir policy eval: connections in, verdicts out, one JSON object a line.
+// weir policy: its subcommands, and `eval`: connections in, verdicts out, one JSON object a line.
 
 #include <unistd.h>
 
@@ -10,6 +10,7 @@
 
 #include "app/command_line.h"
 #include "app/commands.h"
+#include "app/policy_commands.h"
 #include "app/policy_eval.h"
 #include "base/file.h"
 #include "cluster/manifest_reader.h"
@@ -102,13 +103,15 @@ int run_policy(std::span<const char* const> args) {
       "verdict  {...query...,\"allowed\":true,\"egress\":{\"action\":\"allow|deny\",\"enforced_policies\":[...],\n"
       "          \"pending_policies\":[...]}|null,\"ingress\":{...}|null}    null: no managed pod\n"
       "Exit code: 0 done, 1 a query had no answer ({...query...,\"error\":\"...\"}) or an input failed, 2 usage.");
+  const PolicyCommand commands[] = {{command, [&] { return eval(options); }}, declare_policy_trace(app)};
   if (const std::optional<int> code = parse_command_line(app, args)) return *code;
-  auto code = eval(options);
-  if (!code.ok()) {
-    std::fprintf(stderr, "weir policy eval: %s\n", code.error().message.c_str());
-    return 1;
+  for (const PolicyCommand& one : commands) {
+    if (!one.command->parsed()) continue;
+    auto code = one.run();
+    if (code.ok()) return code.value();
+    std::fprintf(stderr, "weir policy %s: %s\n", one.command->get_name().c_str(), code.error().message.c_str());
   }
-  return code.value();
+  return 1;
 }
 
 }  // namespace weir::app

@@ -1,4 +1,4 @@
-// The text cases of tests/golden/policy, and the shared verdict cases whose policies are all Kubernetes NetworkPolicy.
+// The text cases of tests/golden/policy.
 //
 // A case is one file: the cluster is world.yaml, the policies stand indented in the case.
 //
@@ -16,7 +16,6 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -24,57 +23,13 @@
 #include <string>
 #include <vector>
 
-#include "app/policy_eval.h"
+#include "app/policy_cases_support.h"
 #include "cluster/manifest_reader.h"
-#include "tests/support/shared_data.h"
 
 namespace weir::app {
 namespace {
 
 namespace fs = std::filesystem;
-using simdjson::dom::element;
-
-PolicyEval make_eval(cluster::ClusterObjects objects) {
-  policy::EngineOptions options;
-  options.trace_names = policy::TraceNames::kKind;
-  return PolicyEval::create(std::move(objects), options).value();
-}
-
-/// The answer to one query, as text members: "allowed", "egress", "egress trace", ….
-class Asker {
- public:
-  explicit Asker(cluster::ClusterObjects objects) : eval_(make_eval(std::move(objects))) {}
-
-  element ask(const std::string& query) {
-    answer_.clear();
-    EXPECT_TRUE(eval_.answer(query, ++lines_, answer_)) << answer_;
-    return parser_.parse(answer_).value();
-  }
-  const std::string& answer() const { return answer_; }
-
- private:
-  PolicyEval eval_;
-  simdjson::dom::parser parser_;
-  std::string answer_;
-  std::uint64_t lines_ = 0;
-};
-
-std::string_view text(element parent, const char* member) { return parent[member].get_string().value(); }
-
-/// A copy: what a result's value() refers to dies with the result.
-simdjson::dom::array array_of(simdjson::simdjson_result<element> result) { return result.get_array(); }
-
-/// Entries joined by blanks; empty for an end that is not managed.
-std::string trace_of(element side, const char* member) {
-  std::string joined;
-  if (side.is_null()) return joined;
-  for (const element entry : array_of(side[member])) {
-    joined += (joined.empty() ? "" : " ") + std::string(entry.get_string().value());
-  }
-  return joined;
-}
-
-// The text cases.
 
 struct GoldenFlow {
   std::string line, source, dest, protocol;
@@ -161,85 +116,6 @@ TEST(PolicyCases, TextCasesHold) {
     }
   }
   EXPECT_GE(cases, 17);
-}
-
-// The shared verdict cases.
-
-std::string query_of(element flow) {
-  std::string query;
-  for (const char* member : {"src", "dst", "protocol", "port", "srcPort", "icmpType", "icmpCode"}) {
-    auto value = flow[member];
-    if (value.error() != simdjson::SUCCESS) continue;
-    query +=
-        (query.empty() ? "{\"" : ",\"") + std::string(member) + "\":" + std::string(simdjson::minify(value.value()));
-  }
-  return query + "}";
-}
-
-/// An end that is not managed has no verdict of its own; the cases say "allow" with an empty trace.
-std::string_view action_of(element side) { return side.is_null() ? "allow" : text(side, "action"); }
-
-/// Kinds that the index lists beside policies change no verdict here.
-constexpr std::array<std::string_view, 3> kDecidedKinds = {"NetworkPolicy", "Node", "ServiceAccount"};
-
-bool only_network_policies(element listed) {
-  const simdjson::dom::array kinds = array_of(listed["policyKinds"]);
-  return std::all_of(kinds.begin(), kinds.end(), [](element kind) {
-    return std::find(kDecidedKinds.begin(), kDecidedKinds.end(), kind.get_string().value()) != kDecidedKinds.end();
-  });
-}
-
-/// Calls `check(flow, answer)` for every flow of one file of a case; returns their number.
-template <typename Check>
-std::size_t for_each_flow(Asker& asker, const fs::path& file, Check check) {
-  if (!fs::exists(file)) return 0;
-  simdjson::dom::parser parser;
-  std::size_t count = 0;
-  for (const element flow : array_of(parser.load(file.string()))) {
-    const element answer = asker.ask(query_of(flow));
-    ++count;
-    check(flow, answer);
-  }
-  return count;
-}
-
-TEST(PolicyCases, SharedVerdictCasesOfNetworkPolicyAgree) {
-  WEIR_REQUIRE_SHARED_DATA(data);
-  simdjson::dom::parser parser;
-  std::size_t cases = 0, flows = 0, traces = 0, ambiguous = 0;
-  for (const element listed : array_of(parser.load((data / "policy/index.json").string())["verdict"])) {
-    if (!only_network_policies(listed)) continue;
-    SCOPED_TRACE(std::string(text(listed, "id")));
-    ++cases;
-    const fs::path folder = data / "policy/verdict" / std::string(text(listed, "id"));
-    auto objects = cluster::load_manifests(std::vector{(folder / "manifests.yaml").string()}, nullptr);
-    ASSERT_TRUE(objects.ok()) << objects.error().message;
-    Asker asker(std::move(objects).value());
-    flows += for_each_flow(asker, folder / "expected.json", [&](element want, element got) {
-      EXPECT_EQ(got["allowed"].get_bool().value(), want["allowed"].get_bool().value()) << asker.answer();
-      for (const char* end : {"egress", "ingress"}) {
-        if (want[end].error() != simdjson::SUCCESS) continue;
-        EXPECT_EQ(action_of(got[end].value()), text(want, end)) << asker.answer();
-      }
-    });
-    traces += for_each_flow(asker, folder / "trace.json", [&](element want, element got) {
-      for (const char* end : {"egress", "ingress"}) {
-        EXPECT_EQ(action_of(got[end].value()), text(want[end].value(), "action")) << asker.answer();
-        const std::string trace = trace_of(want[end].value(), "trace");
-        EXPECT_EQ(trace_of(got[end].value(), "enforced_policies"), trace) << asker.answer();
-        EXPECT_EQ(trace_of(got[end].value(), "pending_policies"), trace) << asker.answer();
-      }
-    });
-    // Blocks match pods' addresses, as the default of the engine's option says.
-    ambiguous += for_each_flow(asker, folder / "ambiguous.json", [&](element want, element got) {
-      EXPECT_EQ(got["allowed"].get_bool().value(), want["ipBlockMatchesPods"].get_bool().value()) << asker.answer();
-    });
-    if (::testing::Test::HasFailure()) break;
-  }
-  EXPECT_GE(cases, 220U);
-  EXPECT_GE(flows, 75'343U);
-  EXPECT_GE(traces, 7'731U);
-  EXPECT_GE(ambiguous, 1U);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/engine_inputs.h"
+#include "app/policy_query.h"
 #include "base/json.h"
 #include "cluster/ledger.h"
 #include "model/connection.h"
@@ -17,28 +18,14 @@ namespace {
 
 using Object = simdjson::dom::object;
 
-/// One end of a query: a pod or an address.
-struct End {
-  const model::Endpoint* pod = nullptr;
-  IpAddress ip;
-};
-
-Result<End> read_end(const cluster::Ledger& ledger, Object query, const char* field) {
+Result<PolicyEnd> read_end(const cluster::Ledger& ledger, Object query, const char* field) {
   std::string_view text;
   if (query[field].get(text) != simdjson::SUCCESS) {
     return invalid_argument("\"" + std::string(field) + "\" is missing or no string");
   }
-  if (const std::size_t slash = text.find('/'); slash != std::string_view::npos) {
-    const model::Endpoint* pod = ledger.pod_named(text.substr(0, slash), text.substr(slash + 1));
-    if (pod == nullptr) return Error{ErrorCode::kNotFound, "no pod " + std::string(text) + " in the manifests"};
-    return End{pod, {}};
-  }
-  auto ip = IpAddress::parse(text);
-  if (!ip.ok()) {
-    return invalid_argument("\"" + std::string(field) + "\": '" + std::string(text) +
-                            "' is neither namespace/pod nor an address");
-  }
-  return End{nullptr, ip.value()};
+  auto end = find_policy_end(ledger, text);
+  if (end.ok() || end.error().code == ErrorCode::kNotFound) return end;
+  return invalid_argument("\"" + std::string(field) + "\": " + end.error().message);
 }
 
 /// A number from 0 to `max`; std::nullopt if it is missing or null.
@@ -52,25 +39,9 @@ Result<std::optional<std::uint16_t>> read_number(Object query, const char* field
   return std::optional<std::uint16_t>(static_cast<std::uint16_t>(value));
 }
 
-/// The addresses that two pods, or a pod and an address, would use with each other: the first of one family.
-void choose_addresses(End& source, End& dest) {
-  const auto addresses = [](const End& end) { return end.pod != nullptr ? end.pod->ips : std::vector{end.ip}; };
-  const std::vector<IpAddress> sources = addresses(source), dests = addresses(dest);
-  if (!sources.empty()) source.ip = sources[0];
-  if (!dests.empty()) dest.ip = dests[0];
-  for (const IpAddress& from : sources) {
-    for (const IpAddress& to : dests) {
-      if (from.is_v4() != to.is_v4()) continue;
-      source.ip = from;
-      dest.ip = to;
-      return;
-    }
-  }
-}
-
 Result<policy::Query> read_query(const cluster::Ledger& ledger, Object object) {
-  TRY_ASSIGN(End source, read_end(ledger, object, "src"));
-  TRY_ASSIGN(End dest, read_end(ledger, object, "dst"));
+  TRY_ASSIGN(PolicyEnd source, read_end(ledger, object, "src"));
+  TRY_ASSIGN(PolicyEnd dest, read_end(ledger, object, "dst"));
   choose_addresses(source, dest);
   policy::Query query{source.pod, dest.pod, source.ip, dest.ip, 0, 0, 0};
 

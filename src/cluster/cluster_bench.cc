@@ -62,7 +62,7 @@ ClusterObjects read_all(const std::string& text, bool json) {
   ClusterObjects objects;
   ManifestNotes notes;
   const Status status = read_manifest_text("bench", text, json, objects, notes);
-  if (!status.ok() || objects.pods.size() != kPods || objects.network_policies.size() != kPolicies) std::abort();
+  if (!status.ok() || objects.pods.size() != kPods || objects.policies.size() != kPolicies) std::abort();
   return objects;
 }
 

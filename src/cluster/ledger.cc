@@ -8,6 +8,7 @@
 #include "cluster/internal/identity.h"
 #include "cluster/internal/network_set_table.h"
 #include "cluster/internal/pod_table.h"
+#include "cluster/internal/policy_table.h"
 #include "cluster/internal/service_table.h"
 #include "cluster/internal/tenures.h"
 #include "model/private_networks.h"
@@ -46,9 +47,8 @@ void keep_last_of_each(ClusterObjects& objects) {
   keep_last(objects.services, by_meta);
   keep_last(objects.backends, [](const ServiceBackends& part) { return object_key(part); });
   keep_last(objects.network_sets, by_meta);
-  keep_last(objects.namespaces, [](const model::NamespaceInfo& info) { return info.name; });
-  keep_last(objects.network_policies,
-            [](const model::NetworkPolicy& policy) { return key_of(policy.namespace_name, policy.name); });
+  keep_last(objects.namespaces, [](const Namespace& object) { return object.info.name; });
+  keep_last(objects.policies, [](const PolicyObject& object) { return object_key(object); });
 }
 
 auto policy_key(const model::NetworkPolicy& policy) { return std::tie(policy.namespace_name, policy.name); }
@@ -100,24 +100,30 @@ struct Ledger::State {
 
   // One for each kind: whether an answer changed.
   bool put(const Pod& pod, const ObjectChange& change);
-  bool put(const model::NamespaceInfo& info, const ObjectChange& change);
+  bool put(const Namespace& object, const ObjectChange& change);
   bool put(const Node& node, const ObjectChange& change);
   bool put(const Service& service, const ObjectChange& change);
   bool put(const ServiceBackends& part, const ObjectChange& change);
   bool put(const Workload& workload, const ObjectChange& change);
-  bool put(const model::NetworkPolicy& policy, const ObjectChange& change);
+  bool put(const PolicyObject& object, const ObjectChange& change);
   bool put(const NetworkSet& set, const ObjectChange& change);
   bool remove(const Pod& pod, const ObjectChange& change);
-  bool remove(const model::NamespaceInfo& info, const ObjectChange& change);
+  bool remove(const Namespace& object, const ObjectChange& change);
   bool remove(const Node& node, const ObjectChange& change);
   bool remove(const Service& service, const ObjectChange& change);
   bool remove(const ServiceBackends& part, const ObjectChange& change);
   bool remove(const Workload& workload, const ObjectChange& change);
-  bool remove(const model::NetworkPolicy& policy, const ObjectChange& change);
+  bool remove(const PolicyObject& object, const ObjectChange& change);
   bool remove(const NetworkSet& set, const ObjectChange& change);
 
   bool policy_inputs_moved(bool moved) {
     if (moved) ++policy_inputs_version;
+    return moved;
+  }
+  bool forget_node(const Node& node, const ObjectChange& change);
+  /// Rules may name services.
+  bool services_moved(bool moved, const ObjectChange& change) {
+    if (moved) policy_inputs_moved(policy_table.services_changed(change));
     return moved;
   }
   void fill_network_sets();
@@ -134,8 +140,11 @@ struct Ledger::State {
   absl::flat_hash_map<std::string, KnownNode> nodes;
   /// Of how many nodes it is an address.
   absl::flat_hash_map<IpAddress, std::uint32_t> node_addresses;
+  /// Those that pods are in too.
   std::vector<model::NamespaceInfo> namespaces;
+  /// Of Kubernetes, enforced.
   std::vector<model::NetworkPolicy> policies;
+  PolicyTable policy_table{services};
   const model::Endpoint* pub = nullptr;
   const model::Endpoint* pvt = nullptr;
   std::uint64_t policy_inputs_version = 0;
@@ -146,22 +155,18 @@ struct Ledger::State {
 Ledger::State::State(ClusterObjects objects, LedgerOptions given) : options(std::move(given)) {
   pub = identities.keep(identities.address("pub"));
   pvt = identities.keep(identities.address("pvt"));
-  namespaces = std::move(objects.namespaces);
-  std::sort(namespaces.begin(), namespaces.end(),
-            [](const model::NamespaceInfo& a, const model::NamespaceInfo& b) { return a.name < b.name; });
-  policies = std::move(objects.network_policies);
-  std::sort(policies.begin(), policies.end(),
-            [](const model::NetworkPolicy& a, const model::NetworkPolicy& b) { return policy_key(a) < policy_key(b); });
   const ObjectChange from_the_start;
   const auto put_all = [&](const auto& list) {
     for (const auto& object : list) put(object, from_the_start);
   };
+  put_all(objects.namespaces);
   put_all(objects.workloads);
   put_all(objects.pods);
   put_all(objects.nodes);
   put_all(objects.services);
   put_all(objects.backends);
   put_all(objects.network_sets);
+  put_all(objects.policies);
 }
 
 bool Ledger::State::put(const Pod& pod, const ObjectChange& change) {
@@ -177,24 +182,29 @@ bool Ledger::State::remove(const Pod& pod, const ObjectChange& change) {
   return pods.remove(pod, change.time_ns, change.live);
 }
 
-bool Ledger::State::put(const model::NamespaceInfo& info, const ObjectChange&) {
-  return policy_inputs_moved(put_sorted(namespaces, info, namespace_key));
+bool Ledger::State::put(const Namespace& object, const ObjectChange& change) {
+  const bool known = put_sorted(namespaces, object.info, namespace_key);
+  return policy_inputs_moved(policy_table.put(object, change) || known);
 }
 
-bool Ledger::State::remove(const model::NamespaceInfo& info, const ObjectChange& change) {
-  if (pods.any_in(info.name)) return put(implied_namespace(info.name), change);
-  return policy_inputs_moved(erase_sorted(namespaces, info, namespace_key));
+bool Ledger::State::remove(const Namespace& object, const ObjectChange& change) {
+  const bool known = policy_table.remove(object, change);
+  const bool listed = pods.any_in(object.info.name)
+                          ? put_sorted(namespaces, implied_namespace(object.info.name), namespace_key)
+                          : erase_sorted(namespaces, object.info, namespace_key);
+  return policy_inputs_moved(known || listed);
 }
 
 bool Ledger::State::put(const Node& node, const ObjectChange& change) {
+  const bool moved = policy_inputs_moved(policy_table.put(node, change));
   const auto [it, fresh] = nodes.try_emplace(node.meta.name);
   KnownNode& known = it->second;
   model::Endpoint made = identities.host(node);
   const bool same_labels = known.host == nullptr || known.host->labels == made.labels;
-  if (!fresh && known.addresses == node.addresses && same_labels) return false;
+  if (!fresh && known.addresses == node.addresses && same_labels) return moved;
   std::int64_t from = begin_of(node.meta.created_ns, change.time_ns, change.live);
   if (!fresh) {
-    remove(node, change);
+    forget_node(node, change);
     from = change.time_ns;
   }
   KnownNode& entry = nodes[node.meta.name];
@@ -207,6 +217,11 @@ bool Ledger::State::put(const Node& node, const ObjectChange& change) {
 }
 
 bool Ledger::State::remove(const Node& node, const ObjectChange& change) {
+  policy_inputs_moved(policy_table.remove(node, change));
+  return forget_node(node, change);
+}
+
+bool Ledger::State::forget_node(const Node& node, const ObjectChange& change) {
   const auto found = nodes.find(node.meta.name);
   if (found == nodes.end()) return false;
   for (const IpAddress& ip : found->second.addresses) {
@@ -218,16 +233,16 @@ bool Ledger::State::remove(const Node& node, const ObjectChange& change) {
 }
 
 bool Ledger::State::put(const Service& service, const ObjectChange& change) {
-  return services.put_service(service, change.time_ns, change.live);
+  return services_moved(services.put_service(service, change.time_ns, change.live), change);
 }
 bool Ledger::State::remove(const Service& service, const ObjectChange& change) {
-  return services.remove_service(service, change.time_ns);
+  return services_moved(services.remove_service(service, change.time_ns), change);
 }
 bool Ledger::State::put(const ServiceBackends& part, const ObjectChange& change) {
-  return services.put_backends(part, change.time_ns, change.live);
+  return services_moved(services.put_backends(part, change.time_ns, change.live), change);
 }
 bool Ledger::State::remove(const ServiceBackends& part, const ObjectChange& change) {
-  return services.remove_backends(part, change.time_ns);
+  return services_moved(services.remove_backends(part, change.time_ns), change);
 }
 
 bool Ledger::State::put(const Workload& workload, const ObjectChange& change) {
@@ -239,19 +254,29 @@ bool Ledger::State::remove(const Workload& workload, const ObjectChange&) {
   return false;
 }
 
-bool Ledger::State::put(const model::NetworkPolicy& policy, const ObjectChange&) {
-  return policy_inputs_moved(put_sorted(policies, policy, policy_key));
+bool Ledger::State::put(const PolicyObject& object, const ObjectChange& change) {
+  if (object.kind == ObjectKind::kNetworkPolicy) {
+    put_sorted(policies, std::get<model::NetworkPolicy>(object.spec), policy_key);
+  }
+  return policy_inputs_moved(policy_table.put(object, change));
 }
-bool Ledger::State::remove(const model::NetworkPolicy& policy, const ObjectChange&) {
-  return policy_inputs_moved(erase_sorted(policies, policy, policy_key));
+bool Ledger::State::remove(const PolicyObject& object, const ObjectChange& change) {
+  if (object.kind == ObjectKind::kNetworkPolicy) {
+    model::NetworkPolicy named;
+    named.namespace_name = object.namespace_name;
+    named.name = object.name;
+    erase_sorted(policies, named, policy_key);
+  }
+  return policy_inputs_moved(policy_table.remove(object, change));
 }
 
-bool Ledger::State::put(const NetworkSet& set, const ObjectChange&) {
-  if (!options.network_sets) return false;
+bool Ledger::State::put(const NetworkSet& set, const ObjectChange& change) {
+  const bool moved = policy_inputs_moved(policy_table.put(set, change));
+  if (!options.network_sets) return moved;
   KnownSet& known = known_sets[key_of(set.meta.namespace_name, set.meta.name)];
   model::Endpoint made = identities.network_set(set);
   const bool fresh = known.endpoint == nullptr;
-  if (!fresh && known.nets == set.nets && known.endpoint->labels == made.labels) return false;
+  if (!fresh && known.nets == set.nets && known.endpoint->labels == made.labels) return moved;
   known = {set.nets, identities.keep(std::move(made))};
   if (fresh) {
     for (const IpPrefix& prefix : set.nets) network_sets.add(prefix, known.endpoint);
@@ -261,8 +286,9 @@ bool Ledger::State::put(const NetworkSet& set, const ObjectChange&) {
   return true;
 }
 
-bool Ledger::State::remove(const NetworkSet& set, const ObjectChange&) {
-  if (known_sets.erase(key_of(set.meta.namespace_name, set.meta.name)) == 0) return false;
+bool Ledger::State::remove(const NetworkSet& set, const ObjectChange& change) {
+  const bool moved = policy_inputs_moved(policy_table.remove(set, change));
+  if (known_sets.erase(key_of(set.meta.namespace_name, set.meta.name)) == 0) return moved;
   fill_network_sets();
   return true;
 }
@@ -279,6 +305,7 @@ void Ledger::State::forget(std::int64_t time_ns) {
   if (next_sweep_ns != kNoTime) {
     tenures.forget(time_ns - kKeptPast);
     services.forget(time_ns - kKeptPast);
+    policy_table.forget(time_ns - kKeptPast);
     pods.forget();
   }
   next_sweep_ns = time_ns + kSweepPeriod;
@@ -359,6 +386,9 @@ const model::Endpoint* Ledger::pod_named(std::string_view namespace_name, std::s
 
 std::span<const model::NamespaceInfo> Ledger::namespaces() const { return state_->namespaces; }
 std::span<const model::NetworkPolicy> Ledger::network_policies() const { return state_->policies; }
+const model::PolicySet& Ledger::policy_set() const { return state_->policy_table.now(); }
+model::PolicySet Ledger::policy_set_at(std::int64_t time_ns) const { return state_->policy_table.at(time_ns); }
+std::int64_t Ledger::policy_set_since(std::int64_t time_ns) const { return state_->policy_table.since(time_ns); }
 
 bool Ledger::apply(const ObjectChange& change) {
   state_->forget(change.time_ns);

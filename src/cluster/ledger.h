@@ -12,6 +12,7 @@
 #include "cluster/objects.h"
 #include "model/endpoint.h"
 #include "model/network_policy.h"
+#include "model/policy_set.h"
 
 namespace weir::cluster {
 
@@ -101,15 +102,24 @@ class Ledger {
   const model::Endpoint* pod_named(std::string_view namespace_name, std::string_view name) const;
   /// Those that are known, and every other one that a pod is in. Sorted by name.
   std::span<const model::NamespaceInfo> namespaces() const;
-  /// Sorted by namespace and name.
+  /// Those of Kubernetes that are enforced. Sorted by namespace and name.
   std::span<const model::NetworkPolicy> network_policies() const;
+
+  /// Everything that decides verdicts, staged policies too; valid until apply().
+  const model::PolicySet& policy_set() const;
+  /// As it was at a time: an object counts from its creation on (from the start, where it tells none), what changed in
+  /// it from the change on, and until it went. Live, changes of the last hour are known.
+  model::PolicySet policy_set_at(std::int64_t time_ns) const;
+  /// Since when policy_set_at() of that time has been what it is; kNoTime: from the start. Until
+  /// policy_inputs_version() moves, times with equal answers have equal sets.
+  std::int64_t policy_set_since(std::int64_t time_ns) const;
 
   /// An object came, changed or went. Returns whether any answer changed. Changes of one object come in their order;
   /// those of several in any. What makes a pod another endpoint (labels, addresses, owners, …) counts from the change
   /// on; earlier times still resolve to what it was. Where an object is put again as it was, nothing happens.
   bool apply(const ObjectChange& change);
 
-  /// Moves when pods(), namespaces() or network_policies() changed: a policy engine made before is out of date. A pod
+  /// Moves when pods(), namespaces() or policy_set() changed: a policy engine made before is out of date. A pod
   /// that only goes does not move it.
   std::uint64_t policy_inputs_version() const;
   /// Moves with every change of any answer.

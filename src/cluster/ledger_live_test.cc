@@ -316,7 +316,7 @@ TEST_F(LiveLedger, EndpointsOfAHeadlessServiceComeAndGo) {
 
 // ---- what policies read
 
-TEST_F(LiveLedger, ThePolicyInputsMoveWithPodsNamespacesAndPoliciesOnly) {
+TEST_F(LiveLedger, ThePolicyInputsMoveWithWhatHasASayInVerdicts) {
   std::uint64_t version = ledger_.policy_inputs_version();
   const auto moved = [&] { return std::exchange(version, ledger_.policy_inputs_version()) != version; };
   const std::string policy =
@@ -345,7 +345,7 @@ TEST_F(LiveLedger, ThePolicyInputsMoveWithPodsNamespacesAndPoliciesOnly) {
       {"node",
        "{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: "
        "192.0.2.1}]}}",
-       true, false},
+       true, true},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);

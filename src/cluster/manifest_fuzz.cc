@@ -18,6 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)status.ok();
     (void)notes.lines();
     const weir::cluster::Ledger ledger(std::move(objects));
+    (void)ledger.policy_set_at(0);
     for (const auto* pod : ledger.pods()) {
       for (const weir::IpAddress& ip : pod->ips) (void)ledger.resolve(ip, pod->namespace_name, 0);
     }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cluster/internal/manifest_files.h"
 #include "cluster/internal/object_reader.h"
+#include "cluster/internal/policy_reader.h"
 
 namespace weir::cluster {
 namespace {
@@ -15,6 +16,8 @@ namespace fs = std::filesystem;
 
 /// Lists in lists; kubectl writes one level.
 constexpr int kMaxListDepth = 4;
+/// Remarks that are told; the others are counted.
+constexpr std::size_t kMaxRemarks = 50;
 
 struct Kind {
   std::string_view group;
@@ -30,7 +33,7 @@ void read_any_network_set(const Field& object, std::string_view kind, ClusterObj
   objects.network_sets.push_back(read_network_set(object, kind == "NetworkSet"));
 }
 
-constexpr std::array<Kind, 18> kKinds{{
+constexpr std::array<Kind, 17> kKinds{{
     {"", "Pod", [](const Field& o, std::string_view, ClusterObjects& to) { to.pods.push_back(read_pod(o)); }},
     {"", "Namespace",
      [](const Field& o, std::string_view, ClusterObjects& to) { to.namespaces.push_back(read_namespace(o)); }},
@@ -41,10 +44,6 @@ constexpr std::array<Kind, 18> kKinds{{
      [](const Field& o, std::string_view, ClusterObjects& to) { to.backends.push_back(read_endpoints(o)); }},
     {"discovery.k8s.io", "EndpointSlice",
      [](const Field& o, std::string_view, ClusterObjects& to) { to.backends.push_back(read_endpoint_slice(o)); }},
-    {"networking.k8s.io", "NetworkPolicy",
-     [](const Field& o, std::string_view, ClusterObjects& to) {
-       to.network_policies.push_back(read_network_policy(o));
-     }},
     {"apps", "ReplicaSet", read_workload},
     {"apps", "Deployment", read_workload},
     {"apps", "StatefulSet", read_workload},
@@ -58,11 +57,43 @@ constexpr std::array<Kind, 18> kKinds{{
     {"crd.projectcalico.org", "GlobalNetworkSet", read_any_network_set},
 }};
 
-/// Kinds that have a say in verdicts.
-bool decides_verdicts(std::string_view group, std::string_view kind) {
-  if (kind.find("NetworkPolicy") != std::string_view::npos || kind == "AuthorizationPolicy") return true;
-  if (!group.ends_with("projectcalico.org")) return false;
-  return kind == "Tier" || kind == "Profile" || kind == "WorkloadEndpoint" || kind == "HostEndpoint";
+struct PolicyKind {
+  std::string_view group;
+  ObjectKind kind;
+};
+
+constexpr std::string_view kAdminGroup = "policy.networking.k8s.io", kCalicoGroup = "projectcalico.org";
+constexpr std::array<PolicyKind, 16> kPolicyKinds{{
+    {"networking.k8s.io", ObjectKind::kNetworkPolicy},
+    {kAdminGroup, ObjectKind::kAdminNetworkPolicy},
+    {kAdminGroup, ObjectKind::kBaselineAdminNetworkPolicy},
+    {kAdminGroup, ObjectKind::kClusterNetworkPolicy},
+    {kCalicoGroup, ObjectKind::kTier},
+    {kCalicoGroup, ObjectKind::kCalicoNetworkPolicy},
+    {kCalicoGroup, ObjectKind::kGlobalNetworkPolicy},
+    {kCalicoGroup, ObjectKind::kStagedNetworkPolicy},
+    {kCalicoGroup, ObjectKind::kStagedGlobalNetworkPolicy},
+    {kCalicoGroup, ObjectKind::kStagedKubernetesNetworkPolicy},
+    {kCalicoGroup, ObjectKind::kProfile},
+    {kCalicoGroup, ObjectKind::kWorkloadEndpoint},
+    {kCalicoGroup, ObjectKind::kHostEndpoint},
+    {"", ObjectKind::kServiceAccount},
+    {"cilium.io", ObjectKind::kCiliumNetworkPolicy},
+    {"cilium.io", ObjectKind::kCiliumClusterwideNetworkPolicy},
+}};
+
+const PolicyKind* find_policy_kind(std::string_view group, std::string_view kind) {
+  // Calico's objects as its API server shows them, and as it stores them.
+  if (group == "crd.projectcalico.org") group = kCalicoGroup;
+  const auto found = std::find_if(kPolicyKinds.begin(), kPolicyKinds.end(), [&](const PolicyKind& known) {
+    return known.group == group && to_string(known.kind) == kind;
+  });
+  return found == kPolicyKinds.end() ? nullptr : &*found;
+}
+
+/// Kinds that have a say in verdicts, as far as we know.
+bool decides_verdicts(std::string_view kind) {
+  return kind.find("NetworkPolicy") != std::string_view::npos || kind == "AuthorizationPolicy";
 }
 
 std::string_view group_of(std::string_view api_version) {
@@ -110,14 +141,19 @@ class ObjectSink {
         std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& k) { return k.kind == kind && k.group == group; });
     if (known != kKinds.end()) {
       known->read(root, kind, objects_);
-      note_domains(root, kind);
+    } else if (const PolicyKind* policy = find_policy_kind(group, kind); policy != nullptr) {
+      objects_.policies.push_back(read_policy_object(policy->kind, root));
     } else if (kind.ends_with("List") && root["items"].present()) {
       return take_list(root, {origin.document, api_version, kind}, list_depth, failure);
     } else {
-      auto& counts = decides_verdicts(group, kind) ? notes_.not_evaluated : notes_.skipped;
+      auto& counts = decides_verdicts(kind) ? notes_.not_evaluated : notes_.skipped;
       ++counts[std::string(kind.substr(0, 100)) + " (" + std::string(api_version.substr(0, 100)) + ")"];
     }
     if (failure.failed()) return invalid_argument(describe(origin, object, kind) + ": " + failure.message);
+    for (const std::string& remark : failure.remarks) {
+      ++notes_.remarks;
+      if (notes_.told.size() < kMaxRemarks) notes_.told.push_back(describe(origin, object, kind) + ": " + remark);
+    }
     return {};
   }
 
@@ -137,12 +173,6 @@ class ObjectSink {
     });
     if (status.ok() && failure.failed()) return invalid_argument(origin.document + ": " + failure.message);
     return status;
-  }
-
-  void note_domains(const Field& object, std::string_view kind) {
-    if (!kind.ends_with("NetworkSet")) return;
-    const Field spec = object["spec"];
-    if (spec["allowedEgressDomains"].present()) ++notes_.not_evaluated[std::string(kind) + " (allowedEgressDomains)"];
   }
 
   ClusterObjects& objects_;
@@ -181,6 +211,8 @@ std::vector<std::string> ManifestNotes::lines() const {
     }
   };
   append(not_evaluated, "not evaluated yet: verdicts may differ from the cluster's");
+  lines.insert(lines.end(), told.begin(), told.end());
+  if (remarks > told.size()) lines.push_back("and " + std::to_string(remarks - told.size()) + " more such remarks");
   append(skipped, "skipped");
   return lines;
 }
@@ -191,6 +223,7 @@ Status read_manifest_text(const std::string& name, std::string_view text, bool j
     return Error{ErrorCode::kResourceExhausted, name + ": larger than " + std::to_string(kMaxManifestBytes) + " bytes"};
   }
   ObjectSink sink(objects, notes);
+  const std::size_t told = notes.told.size();
   bool taken = false;
   const DocumentHandler handler = [&](std::size_t number, const Value& root) {
     taken = true;
@@ -206,6 +239,7 @@ Status read_manifest_text(const std::string& name, std::string_view text, bool j
   } else {
     status = read_yaml(text, handler);
   }
+  for (std::size_t i = told; i < notes.told.size(); ++i) notes.told[i].insert(0, name + ": ");
   if (!status.ok()) return Error{status.error().code, name + ": " + status.error().message};
   return status;
 }

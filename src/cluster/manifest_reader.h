@@ -18,8 +18,13 @@ struct ManifestNotes {
   std::map<std::string, std::uint64_t> not_evaluated;
   /// Kinds that flow logs have no use for.
   std::map<std::string, std::uint64_t> skipped;
+  /// What is odd about objects that were read: "m.yaml: document 3 (AdminNetworkPolicy a): spec.ingress[0]: …". The
+  /// first of them; `remarks` counts them all.
+  std::vector<std::string> told;
+  std::uint64_t remarks = 0;
 
-  /// "AdminNetworkPolicy (policy.networking.k8s.io/v1alpha1): 3 objects not evaluated yet, …", policy kinds first.
+  /// "AdminNetworkPolicy (policy.networking.k8s.io/v1alpha1): 3 objects not evaluated yet, …", policy kinds first, then
+  /// remarks.
   std::vector<std::string> lines() const;
 };
 

@@ -137,6 +137,8 @@ ManifestNotes ManifestWatch::notes() const {
   for (const auto& [path, file] : files_) {
     for (const auto& [kind, count] : file.notes.not_evaluated) all.not_evaluated[kind] += count;
     for (const auto& [kind, count] : file.notes.skipped) all.skipped[kind] += count;
+    all.told.insert(all.told.end(), file.notes.told.begin(), file.notes.told.end());
+    all.remarks += file.notes.remarks;
   }
   return all;
 }

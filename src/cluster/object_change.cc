@@ -16,7 +16,7 @@ struct KeyOf {
     std::string text = key("Pod", pod.meta.namespace_name, pod.meta.name);
     return with_uid && !pod.meta.uid.empty() ? text + "/" + pod.meta.uid : text;
   }
-  std::string operator()(const model::NamespaceInfo& info) const { return key("Namespace", "", info.name); }
+  std::string operator()(const Namespace& object) const { return key("Namespace", "", object.info.name); }
   std::string operator()(const Node& node) const { return key("Node", "", node.meta.name); }
   std::string operator()(const Service& service) const {
     return key("Service", service.meta.namespace_name, service.meta.name);
@@ -27,8 +27,10 @@ struct KeyOf {
   std::string operator()(const Workload& workload) const {
     return key(workload.kind, workload.meta.namespace_name, workload.meta.name);
   }
-  std::string operator()(const model::NetworkPolicy& policy) const {
-    return key("NetworkPolicy", policy.namespace_name, policy.name);
+  std::string operator()(const PolicyObject& object) const {
+    // Two kinds are called NetworkPolicy.
+    const bool calico = object.kind == ObjectKind::kCalicoNetworkPolicy;
+    return key(calico ? "Calico NetworkPolicy" : to_string(object.kind), object.namespace_name, object.name);
   }
   std::string operator()(const NetworkSet& set) const {
     return key("NetworkSet", set.meta.namespace_name, set.meta.name);
@@ -52,7 +54,7 @@ std::vector<ClusterObject> flatten(ClusterObjects objects) {
   move_all(objects.pods, all);
   move_all(objects.services, all);
   move_all(objects.backends, all);
-  move_all(objects.network_policies, all);
+  move_all(objects.policies, all);
   move_all(objects.network_sets, all);
   return all;
 }

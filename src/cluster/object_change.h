@@ -11,8 +11,7 @@
 namespace weir::cluster {
 
 /// One object of any kind that the ledger knows.
-using ClusterObject =
-    std::variant<Pod, model::NamespaceInfo, Node, Service, ServiceBackends, Workload, model::NetworkPolicy, NetworkSet>;
+using ClusterObject = std::variant<Pod, Namespace, Node, Service, ServiceBackends, Workload, PolicyObject, NetworkSet>;
 
 /// One object that came, changed or went.
 struct ObjectChange {

@@ -4,12 +4,18 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/ip.h"
+#include "cluster/object_kind.h"
+#include "model/admin_policy.h"
+#include "model/calico_policy.h"
+#include "model/cilium_policy.h"
 #include "model/endpoint.h"
 #include "model/labels.h"
 #include "model/network_policy.h"
+#include "model/policy_set.h"
 
 /// Kubernetes and Calico objects, as far as flow logs need them: what a manifest reader yields and the ledger eats.
 /// Times are nanoseconds since the Unix epoch; kNoTime where the object has none.
@@ -52,6 +58,12 @@ struct Pod {
   /// When its last container ended; kNoTime if that is unknown.
   std::int64_t finished_ns = kNoTime;
   friend bool operator==(const Pod&, const Pod&) = default;
+};
+
+struct Namespace {
+  model::NamespaceInfo info;
+  std::int64_t created_ns = kNoTime;
+  friend bool operator==(const Namespace&, const Namespace&) = default;
 };
 
 struct Node {
@@ -115,19 +127,38 @@ struct NetworkSet {
   /// namespace_name is empty for a global one.
   ObjectMeta meta;
   std::vector<IpPrefix> nets;
+  /// allowedEgressDomains.
+  std::vector<std::string> domains;
   friend bool operator==(const NetworkSet&, const NetworkSet&) = default;
+};
+
+/// An object that has a say in verdicts and in nothing else.
+struct PolicyObject {
+  /// Elements of one CiliumNetworkPolicy.
+  using CiliumPolicies = std::vector<model::CiliumPolicy>;
+  using Spec = std::variant<std::monostate, model::NetworkPolicy, model::AdminPolicy, model::CalicoPolicy, model::Tier,
+                            model::Profile, model::WorkloadEndpoint, model::HostEndpoint, model::ServiceAccountInfo,
+                            CiliumPolicies>;
+  ObjectKind kind = ObjectKind::kNetworkPolicy;
+  /// Of the object itself; the namespace is empty for cluster-scoped ones.
+  std::string namespace_name;
+  std::string name;
+  std::int64_t created_ns = kNoTime;
+  /// As the kind wants it; monostate where only the name is known, of an object that went.
+  Spec spec;
+  friend bool operator==(const PolicyObject&, const PolicyObject&) = default;
 };
 
 /// Everything that manifests said, in the order read. Two objects of one kind, namespace and name (and uid): both are
 /// here, the later one counts.
 struct ClusterObjects {
   std::vector<Pod> pods;
-  std::vector<model::NamespaceInfo> namespaces;
+  std::vector<Namespace> namespaces;
   std::vector<Node> nodes;
   std::vector<Service> services;
   std::vector<ServiceBackends> backends;
   std::vector<Workload> workloads;
-  std::vector<model::NetworkPolicy> network_policies;
+  std::vector<PolicyObject> policies;
   std::vector<NetworkSet> network_sets;
 };
 

@@ -1,6 +1,7 @@
 #include "cluster/watch_event.h"
 
 #include "cluster/internal/object_reader.h"
+#include "cluster/internal/policy_reader.h"
 
 namespace weir::cluster {
 namespace {
@@ -22,29 +23,37 @@ ClusterObject read_object(ObjectKind kind, const Field& object) {
       return read_service(object);
     case ObjectKind::kEndpointSlice:
       return read_endpoint_slice(object);
-    case ObjectKind::kNetworkPolicy:
-      return read_network_policy(object);
     case ObjectKind::kNetworkSet:
       return read_network_set(object, true);
     case ObjectKind::kGlobalNetworkSet:
       return read_network_set(object, false);
+    default:
+      return read_policy_object(kind, object);
   }
-  CHECK(false);
 }
 
-/// The object, or what is wrong with it in one line.
-std::optional<ClusterObject> read_named(ObjectKind kind, const Value& value, std::string& refused) {
-  FieldFailure failure;
-  const Field object(value, failure);
-  ClusterObject read = read_object(kind, object);
-  if (!failure.failed()) return read;
+/// "Pod shop/web: ".
+std::string describe(ObjectKind kind, const Value& value) {
   FieldFailure ignored;
   const Field named(value, ignored);
   const Field metadata = named["metadata"];
   const std::string_view namespace_name = metadata["namespace"].text(), name = metadata["name"].text();
-  refused = std::string(to_string(kind)) + " " + std::string(namespace_name.substr(0, 300)) +
-            (namespace_name.empty() ? "" : "/") + std::string(name.substr(0, 300)) + ": " + failure.message;
-  return std::nullopt;
+  return std::string(to_string(kind)) + " " + std::string(namespace_name.substr(0, 300)) +
+         (namespace_name.empty() ? "" : "/") + std::string(name.substr(0, 300)) + ": ";
+}
+
+/// The object, or what is wrong with it in one line.
+std::optional<ClusterObject> read_named(ObjectKind kind, const Value& value, std::string& refused,
+                                        std::vector<std::string>& remarks) {
+  FieldFailure failure;
+  const Field object(value, failure);
+  ClusterObject read = read_object(kind, object);
+  if (failure.failed()) {
+    refused = describe(kind, value) + failure.message;
+    return std::nullopt;
+  }
+  for (const std::string& remark : failure.remarks) remarks.push_back(describe(kind, value) + remark);
+  return read;
 }
 
 ApiFailure read_failure(const Field& status) {
@@ -77,7 +86,7 @@ Status read_event(ObjectKind kind, const Value& root, WatchEvent& event) {
     return invalid_argument("watch event: type '" + std::string(type.substr(0, 50)) + "' is not known");
   }
   event.type = type == "DELETED" ? WatchEvent::Type::kDelete : WatchEvent::Type::kPut;
-  event.object = read_named(kind, object.value(), event.refused);
+  event.object = read_named(kind, object.value(), event.refused, event.remarks);
   return {};
 }
 
@@ -90,7 +99,7 @@ Status read_page(ObjectKind kind, const Value& root, ObjectPage& page) {
   const Field items = list["items"];
   items.each_item([&](const Field& item) {
     std::string refused;
-    auto object = read_named(kind, item.value(), refused);
+    auto object = read_named(kind, item.value(), refused, page.remarks);
     if (object) {
       page.objects.push_back(std::move(*object));
     } else {
@@ -102,32 +111,6 @@ Status read_page(ObjectKind kind, const Value& root, ObjectPage& page) {
 }
 
 }  // namespace
-
-std::string_view to_string(ObjectKind kind) {
-  switch (kind) {
-    case ObjectKind::kNamespace:
-      return "Namespace";
-    case ObjectKind::kNode:
-      return "Node";
-    case ObjectKind::kReplicaSet:
-      return "ReplicaSet";
-    case ObjectKind::kJob:
-      return "Job";
-    case ObjectKind::kPod:
-      return "Pod";
-    case ObjectKind::kService:
-      return "Service";
-    case ObjectKind::kEndpointSlice:
-      return "EndpointSlice";
-    case ObjectKind::kNetworkPolicy:
-      return "NetworkPolicy";
-    case ObjectKind::kNetworkSet:
-      return "NetworkSet";
-    case ObjectKind::kGlobalNetworkSet:
-      return "GlobalNetworkSet";
-  }
-  return "";
-}
 
 Result<WatchEvent> read_watch_event(ObjectKind kind, std::string_view json) {
   WatchEvent event;

@@ -8,26 +8,10 @@
 
 #include "base/result.h"
 #include "cluster/object_change.h"
+#include "cluster/object_kind.h"
 
 /// What an API server says of objects, as JSON: lists, and events of a watch. Source: Kubernetes API concepts; meta/v1.
 namespace weir::cluster {
-
-/// The kinds that an API server is asked for.
-enum class ObjectKind : std::uint8_t {
-  kNamespace,
-  kNode,
-  kReplicaSet,
-  kJob,
-  kPod,
-  kService,
-  kEndpointSlice,
-  kNetworkPolicy,
-  kNetworkSet,
-  kGlobalNetworkSet,
-};
-
-/// The kind's name, as in manifests: "Pod".
-std::string_view to_string(ObjectKind kind);
 
 /// meta/v1 Status: why a request or a watch failed.
 struct ApiFailure {
@@ -43,6 +27,8 @@ struct WatchEvent {
   std::optional<ClusterObject> object;
   /// What is wrong with the object, in one line with its name; empty if nothing is.
   std::string refused;
+  /// What is odd about it, though it was read; one line each, with its name.
+  std::vector<std::string> remarks;
   /// Where to go on watching after this event; empty for kError.
   std::string resource_version;
   /// Of kError.
@@ -57,6 +43,8 @@ struct ObjectPage {
   std::vector<ClusterObject> objects;
   /// One line for each object that could not be read.
   std::vector<std::string> refused;
+  /// As WatchEvent::remarks.
+  std::vector<std::string> remarks;
   std::string resource_version;
   /// Asks for the next page; empty: this is the last.
   std::string continue_token;

@@ -64,6 +64,19 @@ TEST(WatchEvents, AnOddObjectIsRefusedByNameAndTheWatchGoesOn) {
   EXPECT_EQ(read.resource_version, "8");
 }
 
+TEST(WatchEvents, PoliciesAreReadAndRemarkedOn) {
+  auto read =
+      read_watch_event(ObjectKind::kCalicoNetworkPolicy,
+                       R"({"type":"ADDED","object":{"metadata":{"name":"a","namespace":"shop","resourceVersion":"8"},)"
+                       R"("spec":{"selector":"app == 'web'","order":2.5,"typo":1}}})");
+  ASSERT_TRUE(read.ok() && read.value().object);
+  const auto& object = std::get<PolicyObject>(*read.value().object);
+  EXPECT_EQ(object.kind, ObjectKind::kCalicoNetworkPolicy);
+  EXPECT_EQ(std::get<model::CalicoPolicy>(object.spec).order, 2.5);
+  ASSERT_EQ(read.value().remarks.size(), 1U);
+  EXPECT_EQ(read.value().remarks[0], "NetworkPolicy shop/a: spec.typo: is not known, and passed over");
+}
+
 TEST(WatchEvents, WhatIsNoEventFails) {
   for (const char* json :
        {"", "{", "[]", "{}", R"({"type":"ADDED"})", R"({"type":"BOOM","object":{}})", R"({"type":"ADDED","object":[]})",

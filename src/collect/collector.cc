@@ -123,7 +123,7 @@ void Collector::set_engine(policy::Engine* engine) {
 
 void Collector::move_pending(Context& context, model::ConnectionSlot slot) {
   if (!context.open || context.ended || !(context.egress.managed || context.ingress.managed)) return;
-  const policy::Verdict now = evaluate(context.tuple, context.source, context.dest);
+  const policy::Verdict now = evaluate(context.tuple, context.source, context.dest, context.domains);
   const auto denies = [](const model::PolicyTrace* trace) {
     return trace != nullptr && trace->verdict == model::Action::kDeny;
   };
@@ -311,7 +311,7 @@ void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
   const bool before_dnat = context.service != nullptr && context.dest->type != model::EndpointType::kWorkload;
   if (engine_ != nullptr) {
     const policy::Verdict verdict =
-        before_dnat ? evaluate_backends(context, update) : evaluate(context.tuple, context.source, context.dest);
+        before_dnat ? evaluate_backends(context, update) : evaluate(context.tuple, context.source, context.dest, context.domains);
     if (context.report_source && verdict.egress.managed) {
       context.egress = verdict.egress;
       context.egress_source = model::VerdictSource::kComputed;
@@ -336,7 +336,7 @@ policy::Verdict Collector::evaluate_backends(const Context& context, const model
     tuple.dest = backends_[i].ip;
     tuple.dest_port = backends_[i].port;
     const model::Endpoint* dest = backends_[i].endpoint != nullptr ? backends_[i].endpoint : context.dest;
-    const policy::Verdict verdict = evaluate(tuple, context.source, dest);
+    const policy::Verdict verdict = evaluate(tuple, context.source, dest, context.domains);
     if (i == 0) common = verdict;
     if (verdict.egress.enforced != common.egress.enforced) return {};
   }
@@ -391,14 +391,15 @@ bool Collector::take_hits(const model::Tuple& tuple, bool egress, bool started, 
 }
 
 policy::Verdict Collector::evaluate(const model::Tuple& tuple, const model::Endpoint* source,
-                                    const model::Endpoint* dest) const {
+                                    const model::Endpoint* dest, std::span<const std::string_view> names) const {
   return engine_->evaluate({.source = source,
                             .dest = dest,
                             .source_ip = tuple.source,
                             .dest_ip = tuple.dest,
                             .protocol = tuple.protocol,
                             .source_port = tuple.source_port,
-                            .dest_port = tuple.dest_port});
+                            .dest_port = tuple.dest_port,
+                            .dest_names = names});
 }
 
 bool Collector::identity_moved(const Context& context, const model::ConnectionUpdate& update) const {

@@ -80,7 +80,7 @@ class Collector {
   void clear_reports();
 
   /// Policies or pods changed: the next verdicts are the new engine's, and each open connection gets its pending trace
-  /// from it. What was enforced stays: a data plane decides a connection's first packet. Flows whose pending trace
+  /// from it. It may be the old one, updated. What was enforced stays: a data plane decides a connection's first packet. Flows whose pending trace
   /// gains or loses a deny end, and start anew with their next traffic (reports()). The old engine may go; its traces
   /// must stay (EngineOptions::trace_store).
   void set_engine(policy::Engine* engine);
@@ -155,7 +155,8 @@ class Collector {
   void translate_by_hits(Context& context, const model::ConnectionUpdate& update);
   void find_ends(Context& context, const model::ConnectionUpdate& update, std::int64_t at_ns) const;
   void judge(Context& context, const model::ConnectionUpdate& update);
-  policy::Verdict evaluate(const model::Tuple& tuple, const model::Endpoint* source, const model::Endpoint* dest) const;
+  policy::Verdict evaluate(const model::Tuple& tuple, const model::Endpoint* source, const model::Endpoint* dest,
+                           std::span<const std::string_view> names) const;
   policy::Verdict evaluate_backends(const Context& context, const model::ConnectionUpdate& update);
   /// Takes the verdicts that the data plane told since the last call. True if one is not what the context says.
   bool take_hits(Context& context);

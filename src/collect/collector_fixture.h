@@ -72,8 +72,7 @@ class CollectorTest : public ::testing::Test {
     ledger_ = std::make_unique<cluster::Ledger>(std::move(objects), options);
     policy::EngineInputs inputs;
     inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-    inputs.namespaces.assign(ledger_->namespaces().begin(), ledger_->namespaces().end());
-    inputs.network_policies.assign(ledger_->network_policies().begin(), ledger_->network_policies().end());
+    inputs.policies = ledger_->policy_set();
     engine_ = policy::Engine::create({}, inputs).value();
     CollectorOptions collector_options;
     collector_options.cluster_known = cluster_known;

@@ -136,8 +136,9 @@ TEST_F(LiveCollector, E2_NewPoliciesMoveThePendingTraceAndLeaveTheEnforcedOne) {
   const model::PolicyTrace* enforced = report(connection)[0].enforced;
   policy::EngineInputs inputs;
   inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-  inputs.network_policies.assign(ledger_->network_policies().begin(), ledger_->network_policies().end());
-  inputs.network_policies[0].ingress.clear();
+  model::NetworkPolicy closed = *ledger_->policy_set().network_policies.at(0);
+  closed.ingress.clear();
+  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
   policy::EngineOptions options;
   options.trace_store = &traces_;
   auto stricter = policy::Engine::create(options, inputs).value();
@@ -155,14 +156,92 @@ TEST_F(LiveCollector, E2_NewPoliciesMoveThePendingTraceAndLeaveTheEnforcedOne) {
   engine_ = std::move(stricter);
 }
 
+TEST_F(LiveCollector, E1_EachEndHasTheTraceOfItsOwnPoliciesAndAnEndElsewhereNone) {
+  start("");
+  const auto denied = report(update("10.0.0.1", "10.0.0.2", 22));
+  ASSERT_EQ(denied.size(), 2u);
+  EXPECT_EQ(denied[0].reporter, model::Reporter::kSource);
+  EXPECT_EQ(denied[0].pending->entries, std::vector<std::string>{"0|__PROFILE__|__PROFILE__.kns.shop|allow|0"});
+  EXPECT_EQ(denied[1].reporter, model::Reporter::kDest);
+  EXPECT_EQ(denied[1].pending->entries, std::vector<std::string>{"0|default|shop/knp.default.db|deny|-1"});
+  const auto outward = report(update("10.0.0.1", "203.0.113.9", 443));
+  ASSERT_EQ(outward.size(), 1u) << "what is no pod has no ingress trace";
+  EXPECT_EQ(outward[0].reporter, model::Reporter::kSource);
+}
+
+TEST_F(LiveCollector, E3_TheTracesOfAPodThatIsGoneStayAndOthersMove) {
+  start("");
+  ConnectionUpdate to_db = update("10.0.0.1", "10.0.0.2", 5432);
+  ConnectionUpdate outward = update("10.0.0.1", "203.0.113.9", 443);
+  to_db.slot = 1;
+  outward.slot = 2;
+  const model::PolicyTrace* before = report(to_db)[1].pending;
+  report(outward);
+  policy::EngineInputs inputs;
+  for (const model::Endpoint* pod : ledger_->pods()) {
+    if (pod->name != "db-1") inputs.pods.push_back(pod);
+  }
+  // Nobody may send any more.
+  inputs.policies = ledger_->policy_set();
+  auto closed = std::make_shared<model::NetworkPolicy>();
+  closed->namespace_name = "shop";
+  closed->name = "closed";
+  closed->applies_ingress = false;
+  closed->applies_egress = true;
+  inputs.policies.network_policies.push_back(closed);
+  policy::EngineOptions options;
+  options.trace_store = &traces_;
+  auto engine = policy::Engine::create(options, inputs).value();
+  collector_->clear_reports();
+  collector_->set_engine(engine.get());
+  to_db.first = outward.first = false;
+  const auto db_flows = report(to_db);
+  ASSERT_EQ(db_flows.size(), 2u);
+  EXPECT_EQ(db_flows[1].pending, before) << "the evaluation no longer knows the pod";
+  EXPECT_EQ(db_flows[0].pending->entries, std::vector<std::string>{"0|default|shop/knp.default.closed|deny|-1"});
+  EXPECT_EQ(report(outward)[0].pending->verdict, Action::kDeny);
+  engine_ = std::move(engine);
+}
+
+TEST_F(LiveCollector, E4_WithoutAnEngineTheLastTracesStay) {
+  start("node-2");
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  const model::PolicyTrace* before = report(connection)[0].pending;
+  collector_->set_engine(nullptr);
+  connection.first = false;
+  const auto flows = report(connection);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_EQ(flows[0].pending, before);
+  EXPECT_EQ(flows[0].enforced, before);
+}
+
+TEST_F(LiveCollector, E13_TracesAreEqualInTheSameOrderOnly) {
+  const model::PolicyTrace* one = traces_.intern({{"0|a|x|pass|0", "1|b|y|allow|0"}, Action::kAllow});
+  EXPECT_EQ(one, traces_.intern({{"0|a|x|pass|0", "1|b|y|allow|0"}, Action::kAllow}));
+  EXPECT_NE(one, traces_.intern({{"1|b|y|allow|0", "0|a|x|pass|0"}, Action::kAllow}));
+}
+
+TEST_F(LiveCollector, B10_AHitOfAnEndThatIsGoneIsSkippedAndOthersCount) {
+  start("node-2");
+  const ConnectionUpdate known = update("10.0.0.1", "10.0.0.2", 5432);
+  const ConnectionUpdate gone = update("10.0.0.77", "10.0.0.78", 5432);
+  collector_->on_hit(hit_of(gone, Action::kDeny, false));
+  collector_->on_hit(tier_end(known, false));
+  EXPECT_TRUE(report(gone).empty());
+  const auto flows = report(known);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_EQ(flows[0].action, Action::kDeny);
+}
+
 TEST_F(LiveCollector, AFlowSplitByPolicyThatStaysSilentIsNotStartedAgain) {
   start("node-2");
   ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
   report(connection);
   policy::EngineInputs inputs;
   inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-  inputs.network_policies.assign(ledger_->network_policies().begin(), ledger_->network_policies().end());
-  inputs.network_policies[0].ingress.clear();
+  model::NetworkPolicy closed = *ledger_->policy_set().network_policies.at(0);
+  closed.ingress.clear();
+  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
   policy::EngineOptions options;
   options.trace_store = &traces_;
   auto stricter = policy::Engine::create(options, inputs).value();

@@ -88,6 +88,28 @@ const std::array kOptions = {
     OptionRow{"Agent: limits", "memory_limit_mb", &Settings::memory_limit_mb, 32, kMaxMiB, "", "", "Resident memory above which tables stop growing (what no longer fits is counted), MiB.", ""},
     OptionRow{"Agent: limits", "state_directory", &Settings::state_directory, 0, 0, "", "directory", "What a restarted agent picks up from.", ""},
     OptionRow{"Agent: limits", "metrics_address", &Settings::metrics_address, 0, 0, "", "address", "Loopback address and port of `/metrics`, `/healthz`, `/readyz` and `/status`; `off`: none.", "prometheusReporterPort"},
+
+    OptionRow{"Shipping", "ship_to", &Settings::ship_to, 0, 32, "", "destination", "Where to send the logs, each as `KIND url=URL types=flows,dns filter='…' name=NAME …`; kinds are `weir`, `http`, `stdout` (docs/shipping.md).", ""},
+    OptionRow{"Shipping", "ship_batch_kb", &Settings::ship_batch_kb, 16, 16384, "", "", "Lines sent at once, KiB before compression.", ""},
+    OptionRow{"Shipping", "ship_retry_max", &Settings::ship_retry_max, 1, 3600, "", "", "Longest pause between two attempts; the first is half a second.", ""},
+    OptionRow{"Shipping", "ship_refused_log_mb", &Settings::ship_refused_log_mb, 1, 1024, "", "", "Kept of the lines that a destination refuses, MiB each.", ""},
+
+    OptionRow{"Server", "data_directory", &Settings::data_directory, 0, 0, "", "directory", "Where the server keeps everything.", ""},
+    OptionRow{"Server", "listen_address", &Settings::listen_address, 0, 0, "", "listen", "Address and port of the API; off loopback it wants `tls_certificate`, `tls_key` and `token_file`.", ""},
+    OptionRow{"Server", "tls_certificate", &Settings::tls_certificate, 0, 0, "", "path", "Certificate chain in PEM; with it the server speaks TLS only.", ""},
+    OptionRow{"Server", "tls_key", &Settings::tls_key, 0, 0, "", "path", "Its private key in PEM.", ""},
+    OptionRow{"Server", "token_file", &Settings::token_file, 0, 0, "", "path", "Tokens that are let in, one a line: `TOKEN [ingest|read|all]`.", ""},
+    OptionRow{"Server", "retention_flows", &Settings::retention_flows, 3600, 3650 * kDay, "", "", "Flow records older than this go.", ""},
+    OptionRow{"Server", "retention_dns", &Settings::retention_dns, 3600, 3650 * kDay, "", "", "The same of DNS records.", ""},
+    OptionRow{"Server", "retention_l7", &Settings::retention_l7, 3600, 3650 * kDay, "", "", "The same of L7 records.", ""},
+    OptionRow{"Server", "retention_agent", &Settings::retention_agent, 3600, 3650 * kDay, "", "", "The same of what agents say of themselves.", ""},
+    OptionRow{"Server", "retention_audit", &Settings::retention_audit, 3600, 3650 * kDay, "", "", "The same of audit records.", ""},
+    OptionRow{"Server", "disk_limit_mb", &Settings::disk_limit_mb, 0, 1e9, "", "", "Disk space above which the oldest records go, MiB; 0: no limit.", ""},
+    OptionRow{"Server", "server_memory_mb", &Settings::server_memory_mb, 256, 1e6, "", "", "Memory that the store aims to stay below, MiB.", ""},
+    OptionRow{"Server", "server_workers", &Settings::server_workers, 1, 256, "", "", "Requests worked on at once.", ""},
+    OptionRow{"Server", "server_connections", &Settings::server_connections, 1, 65536, "", "", "Connections open at once; more wait.", ""},
+    OptionRow{"Server", "max_request_mb", &Settings::max_request_mb, 1, 64, "", "", "Largest body of a request as sent, MiB.", ""},
+    OptionRow{"Server", "query_timeout", &Settings::query_timeout, 1, 3600, "", "", "A question that takes longer is given up.", ""},
 };
 // clang-format on
 

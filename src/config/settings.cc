@@ -62,6 +62,10 @@ Status check_text(const OptionRow& row, const std::string& text) {
   if (kind == "port" && !is_number_up_to(text, 1, 65535)) return bad_value(row, text, "a port number");
   if (kind == "group" && !is_number_up_to(text, 0, 65535)) return bad_value(row, text, "a group from 0 to 65535");
   if (kind == "address") return check_address(row, text);
+  if (kind == "listen") {
+    const Result<SocketAddress> address = SocketAddress::parse(text);
+    if (!address.ok()) return invalid_argument(std::string(row.key) + ": " + address.error().message);
+  }
   if (kind == "directory" && !text.starts_with('/')) return bad_value(row, text, "an absolute path");
   if (kind == "wildcard" && (text.empty() || text.find('/') != std::string::npos || text.size() > 60)) {
     return bad_value(row, text, "the name of an interface");
@@ -84,9 +88,9 @@ Status assign_list(const OptionRow& row, std::vector<std::string>& out, std::vec
   return {};
 }
 
-/// Filter expressions hold commas themselves: as text such a list has one item.
+/// Filter expressions and destinations hold commas themselves: as text such a list has one item.
 std::vector<std::string> split_list(const OptionRow& row, std::string_view text) {
-  if (row.item == "filter") return {std::string(text)};
+  if (row.item == "filter" || row.item == "destination") return {std::string(text)};
   std::vector<std::string> items;
   while (!text.empty()) {
     const std::size_t comma = std::min(text.find(','), text.size());

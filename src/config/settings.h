@@ -13,8 +13,8 @@
 #include "base/result.h"
 #include "model/private_networks.h"
 
-/// Every option of the node half, declared once: the row in option_table() feeds YAML, the environment, flags,
-/// validation, help and docs/configuration.md.
+/// Every option of agent, shipper and server, declared once: the row in option_table() feeds YAML, the environment,
+/// flags, validation, help and docs/configuration.md.
 namespace weir::config {
 
 struct Settings {
@@ -103,6 +103,28 @@ struct Settings {
   std::int64_t memory_limit_mb = 512;
   std::string state_directory = "/var/lib/weir";
   std::string metrics_address = "127.0.0.1:9081";
+
+  // Shipping: `weir agent` and `weir ship`.
+  std::vector<std::string> ship_to;
+  std::int64_t ship_batch_kb = 1024;
+  std::chrono::nanoseconds ship_retry_max = std::chrono::seconds(60);
+  std::int64_t ship_refused_log_mb = 16;
+
+  // Server.
+  std::string data_directory = "/var/lib/weir/server";
+  std::string listen_address = "127.0.0.1:4680";
+  std::string tls_certificate, tls_key, token_file;
+  std::chrono::nanoseconds retention_flows = std::chrono::hours(7 * 24);
+  std::chrono::nanoseconds retention_dns = std::chrono::hours(7 * 24);
+  std::chrono::nanoseconds retention_l7 = std::chrono::hours(7 * 24);
+  std::chrono::nanoseconds retention_agent = std::chrono::hours(14 * 24);
+  std::chrono::nanoseconds retention_audit = std::chrono::hours(30 * 24);
+  std::int64_t disk_limit_mb = 0;
+  std::int64_t server_memory_mb = 1024;
+  std::int64_t server_workers = 4;
+  std::int64_t server_connections = 512;
+  std::int64_t max_request_mb = 16;
+  std::chrono::nanoseconds query_timeout = std::chrono::seconds(60);
 };
 
 using OptionMember = std::variant<bool Settings::*, std::int64_t Settings::*, std::chrono::nanoseconds Settings::*,
@@ -121,8 +143,8 @@ struct OptionRow {
   double max = 0;
   /// Text, and items that are a "word": the allowed words, separated by '|'; empty: any.
   std::string_view choices;
-  /// What text or the items of a list are: "address", "cidr", "directory", "filter", "group", "name", "path", "port",
-  /// "wildcard", "word".
+  /// What text or the items of a list are: "address", "cidr", "destination", "directory", "filter", "group", "listen",
+  /// "name", "path", "port", "wildcard", "word".
   std::string_view item;
   /// One sentence for help and docs.
   std::string_view doc;

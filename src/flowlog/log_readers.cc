@@ -50,7 +50,9 @@ requires std::is_unsigned_v<Unsigned> Wrong read_value(ondemand::value& value, L
   return wrong;
 }
 Wrong read_value(ondemand::value& value, Lists&, double& out) {
-  return value.get_double().get(out) == simdjson::SUCCESS ? kFine : "a number";
+  constexpr double kMost = 1e15;
+  return value.get_double().get(out) == simdjson::SUCCESS && out >= 0 && out <= kMost ? kFine
+                                                                                      : "a number from 0 to 1e15";
 }
 Wrong read_value(ondemand::value& value, Lists&, std::optional<IpAddress>& out) {
   return read_address(value, out.emplace());

@@ -63,7 +63,7 @@ struct ApiClientOptions {
   /// Objects of one page of a list.
   std::uint32_t page_size = 200;
   /// First and last delay after failures; for what is refused (no permission, no such kind) the last is
-  /// `refused_retry`.
+  /// `refused_retry`, and ten times that for policy APIs that few clusters have.
   std::chrono::milliseconds first_retry{100};
   std::chrono::milliseconds last_retry{30'000};
   std::chrono::milliseconds refused_retry{60'000};
@@ -74,7 +74,8 @@ struct ApiClientOptions {
 };
 
 /// Follows the objects of a cluster at its API server: namespaces, nodes, ReplicaSets and Jobs (their metadata), pods,
-/// services, endpoint slices, network policies, and Calico's network sets where they are installed.
+/// services, endpoint slices, network policies and service accounts, and where they are installed Calico's network sets,
+/// tiers, policies and host endpoints, admin and cluster network policies, and Cilium's policies.
 ///
 /// Out:     a change for each object, in order for each object, through the queue; pushing waits for room. An initial
 ///          list is changes that are not `live`.

@@ -327,6 +327,21 @@ TEST_F(ReflectorTest, NobodyIsToldOfAnOptionalKindThatIsAbsent) {
   EXPECT_EQ(messages(), "pods: followed now\n");
 }
 
+TEST_F(ReflectorTest, WhatIsOddAboutAPolicyIsToldOnce) {
+  ReflectorOptions options = ReflectorTest::options();
+  options.kind = cluster::ObjectKind::kTier;
+  options.name = "tiers";
+  reflector_ = Reflector(options, 1);
+  const std::string odd = R"({"metadata":{"name":"a"},"spec":{"ordre":1}})";
+  ask();
+  answer(200, list(odd, "5"));
+  EXPECT_EQ(messages(), "tiers: Tier a: spec.ordre: is not known, and passed over\n");
+  ask();
+  answer(200, event("MODIFIED", odd));
+  EXPECT_EQ(messages(), "");
+  EXPECT_EQ(reflector_.status().objects, 1U);
+}
+
 TEST_F(ReflectorTest, AServerThatHangsUpIsNotAskedInALoop) {
   list_two();
   std::int64_t waited = 0;

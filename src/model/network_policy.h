@@ -63,7 +63,17 @@ struct NetworkPolicyRule {
   friend bool operator==(const NetworkPolicyRule&, const NetworkPolicyRule&) = default;
 };
 
-/// networking.k8s.io/v1 NetworkPolicy, with policyTypes already resolved by the API's default rule.
+/// Of a staged policy: what it proposes. kNone: it is no staged policy.
+enum class StagedAction : std::uint8_t {
+  kNone,
+  kSet,     ///< to be put in the place of the enforced policy of its kind and name, or anew
+  kDelete,  ///< to remove that policy
+  kLearn,   ///< a recommendation that is still refined
+  kIgnore,  ///< dismissed
+};
+
+/// networking.k8s.io/v1 NetworkPolicy, with policyTypes already resolved by the API's default rule; and Calico's
+/// StagedKubernetesNetworkPolicy.
 struct NetworkPolicy {
   std::string namespace_name;
   std::string name;
@@ -72,6 +82,7 @@ struct NetworkPolicy {
   bool applies_egress = false;
   std::vector<NetworkPolicyRule> ingress;
   std::vector<NetworkPolicyRule> egress;
+  StagedAction staged = StagedAction::kNone;
   friend bool operator==(const NetworkPolicy&, const NetworkPolicy&) = default;
 };
 

@@ -26,7 +26,7 @@ class EngineTest : public ::testing::Test {
   }
 
   model::NetworkPolicy& add_policy(const std::string& ns, const std::string& name) {
-    model::NetworkPolicy& policy = world_.inputs.network_policies.emplace_back();
+    model::NetworkPolicy& policy = world_.network_policies.emplace_back();
     policy.namespace_name = ns;
     policy.name = name;
     return policy;
@@ -35,7 +35,7 @@ class EngineTest : public ::testing::Test {
   Verdict ask(const model::Endpoint* source, const model::Endpoint* dest, std::uint16_t port = 80,
               std::uint8_t protocol = model::kProtoTcp) {
     if (engine_ == nullptr) {
-      auto created = Engine::create(options_, world_.inputs);
+      auto created = Engine::create(options_, world_.inputs());
       EXPECT_TRUE(created.ok());
       engine_ = std::move(created).value();
     }
@@ -163,7 +163,7 @@ TEST_F(EngineTest, PortsExcludeIcmpAndTheirAbsenceIncludesIt) {
   EXPECT_EQ(ask(tool_, web_, 9, model::kProtoSctp).ingress.action, Action::kAllow);
   EXPECT_EQ(ask(tool_, db_, 0, 47).ingress.action, Action::kDeny);
   engine_.reset();
-  world_.inputs.network_policies[0].ingress[0].ports.clear();
+  world_.network_policies[0].ingress[0].ports.clear();
   EXPECT_EQ(ask(tool_, web_, 8 << 8, model::kProtoIcmp).ingress.action, Action::kAllow);
   EXPECT_EQ(ask(tool_, web_, 0, 47).ingress.action, Action::kAllow);
 }
@@ -216,11 +216,11 @@ TEST_F(EngineTest, PortsThatNoRuleTellsApartShareACachedVerdict) {
 
 TEST_F(EngineTest, APodIndexIsNeededAndOnlyUsedOnce) {
   db_->pod_index = web_->pod_index;
-  const auto twice = Engine::create({}, world_.inputs);
+  const auto twice = Engine::create({}, world_.inputs());
   ASSERT_FALSE(twice.ok());
   EXPECT_EQ(twice.error().message, "policy: shop/db-0 has the pod index of web-0");
   db_->pod_index = -1;
-  EXPECT_FALSE(Engine::create({}, world_.inputs).ok());
+  EXPECT_FALSE(Engine::create({}, world_.inputs()).ok());
 }
 
 }  // namespace

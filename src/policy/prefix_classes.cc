@@ -7,11 +7,11 @@
 namespace weir::policy {
 namespace {
 
-/// A prefix of a block begins or ends.
+/// A prefix of a set begins or ends.
 template <typename Key>
 struct Event {
   Key at;
-  std::uint32_t block;
+  std::uint32_t set;
   bool begins;
   bool except;
 };
@@ -37,11 +37,11 @@ std::pair<unsigned __int128, unsigned __int128> bounds_of(const IpPrefix& prefix
 }
 
 template <typename Key>
-void add_events(const IpPrefix& prefix, bool v4, std::uint32_t block, bool except, std::vector<Event<Key>>& events) {
+void add_events(const IpPrefix& prefix, bool v4, std::uint32_t set, bool except, std::vector<Event<Key>>& events) {
   if (prefix.is_v4() != v4) return;
   const auto [first, end] = bounds_of(prefix, Key{});
-  events.push_back({first, block, true, except});
-  if (end != 0) events.push_back({end, block, false, except});
+  events.push_back({first, set, true, except});
+  if (end != 0) events.push_back({end, set, false, except});
 }
 
 }  // namespace
@@ -54,51 +54,51 @@ struct PrefixClasses::Numbering {
   }
 };
 
-PrefixClasses::PrefixClasses(std::span<const model::IpBlock* const> blocks) {
+PrefixClasses::PrefixClasses(std::span<const AddressSet* const> sets) {
   Numbering numbering;
-  numbering.number(std::vector<std::uint64_t>((blocks.size() + 63) / 64));  // kNone
-  v4_ = sweep<std::uint64_t>(blocks, true, numbering);
-  v6_ = sweep<Ip6>(blocks, false, numbering);
+  numbering.number(std::vector<std::uint64_t>((sets.size() + 63) / 64));  // kNone
+  v4_ = sweep<std::uint64_t>(sets, true, numbering);
+  v6_ = sweep<Ip6>(sets, false, numbering);
   index_v4();
   class_count_ = static_cast<std::uint32_t>(numbering.classes.size());
-  classes_of_block_.resize(blocks.size());
+  classes_of_set_.resize(sets.size());
   for (const auto& [set, number] : numbering.classes) {
     for (std::size_t word = 0; word < set.size(); ++word) {
       for (std::uint64_t bits = set[word]; bits != 0; bits &= bits - 1) {
-        classes_of_block_[word * 64 + static_cast<std::size_t>(std::countr_zero(bits))].push_back(number);
+        classes_of_set_[word * 64 + static_cast<std::size_t>(std::countr_zero(bits))].push_back(number);
       }
     }
   }
-  for (std::vector<std::uint32_t>& classes : classes_of_block_) std::sort(classes.begin(), classes.end());
+  for (std::vector<std::uint32_t>& classes : classes_of_set_) std::sort(classes.begin(), classes.end());
 }
 
 template <typename Key>
-PrefixClasses::Ranges<Key> PrefixClasses::sweep(std::span<const model::IpBlock* const> blocks, bool v4,
+PrefixClasses::Ranges<Key> PrefixClasses::sweep(std::span<const AddressSet* const> sets, bool v4,
                                                 Numbering& numbering) {
   std::vector<Event<Key>> events;
-  for (std::uint32_t block = 0; block < blocks.size(); ++block) {
-    add_events(blocks[block]->cidr, v4, block, false, events);
-    for (const IpPrefix& except : blocks[block]->except) add_events(except, v4, block, true, events);
+  for (std::uint32_t i = 0; i < sets.size(); ++i) {
+    for (const IpPrefix& include : sets[i]->include) add_events(include, v4, i, false, events);
+    for (const IpPrefix& except : sets[i]->except) add_events(except, v4, i, true, events);
   }
   Ranges<Key> ranges;
   if (events.empty()) return ranges;
   std::sort(events.begin(), events.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
   ranges.starts.push_back(0);
   ranges.classes.push_back(kNone);
-  // How many prefixes of each block's cidr and exceptions hold the address the sweep is at.
-  std::vector<std::uint32_t> inside(blocks.size()), excepted(blocks.size());
-  std::vector<std::uint64_t> set((blocks.size() + 63) / 64);
+  // How many inclusions and exceptions of each set hold the address the sweep is at.
+  std::vector<std::uint32_t> inside(sets.size()), excepted(sets.size());
+  std::vector<std::uint64_t> in((sets.size() + 63) / 64);
   for (std::size_t i = 0; i < events.size();) {
     const Key at = events[i].at;
     for (; i < events.size() && events[i].at == at; ++i) {
       const Event<Key>& event = events[i];
-      std::uint32_t& count = event.except ? excepted[event.block] : inside[event.block];
+      std::uint32_t& count = event.except ? excepted[event.set] : inside[event.set];
       event.begins ? ++count : --count;
-      const std::uint64_t bit = std::uint64_t{1} << (event.block % 64);
-      std::uint64_t& word = set[event.block / 64];
-      word = inside[event.block] > 0 && excepted[event.block] == 0 ? word | bit : word & ~bit;
+      const std::uint64_t bit = std::uint64_t{1} << (event.set % 64);
+      std::uint64_t& word = in[event.set / 64];
+      word = inside[event.set] > 0 && excepted[event.set] == 0 ? word | bit : word & ~bit;
     }
-    const std::uint32_t number = numbering.number(set);
+    const std::uint32_t number = numbering.number(in);
     if (ranges.starts.back() == at) {
       ranges.classes.back() = number;
     } else {

@@ -10,28 +10,29 @@
 namespace weir::policy {
 namespace {
 
-model::IpBlock block(const std::string& cidr, const std::vector<std::string>& except = {}) {
-  model::IpBlock result{IpPrefix::parse(cidr).value(), {}};
+AddressSet block(const std::string& cidr, const std::vector<std::string>& except = {}) {
+  AddressSet result{{IpPrefix::parse(cidr).value()}, {}};
   for (const std::string& one : except) result.except.push_back(IpPrefix::parse(one).value());
   return result;
 }
 
 /// The blocks that `ip` is in, by its class and by looking.
-void expect_class(const PrefixClasses& classes, const std::vector<const model::IpBlock*>& blocks, const IpAddress& ip) {
+void expect_class(const PrefixClasses& classes, const std::vector<const AddressSet*>& blocks, const IpAddress& ip) {
   SCOPED_TRACE(ip.to_string());
   const std::uint32_t number = classes.classify(ip);
   ASSERT_LT(number, classes.size());
   for (std::uint32_t i = 0; i < blocks.size(); ++i) {
     const auto& of_block = classes.classes_of(i);
     const bool in = std::find(of_block.begin(), of_block.end(), number) != of_block.end();
-    const bool want = blocks[i]->cidr.contains(ip) && std::none_of(blocks[i]->except.begin(), blocks[i]->except.end(),
-                                                                   [&](const auto& e) { return e.contains(ip); });
-    EXPECT_EQ(in, want) << blocks[i]->cidr.to_string();
+    const auto holds = [&](const IpPrefix& prefix) { return prefix.contains(ip); };
+    const bool want = std::any_of(blocks[i]->include.begin(), blocks[i]->include.end(), holds) &&
+                      std::none_of(blocks[i]->except.begin(), blocks[i]->except.end(), holds);
+    EXPECT_EQ(in, want) << "set " << i;
   }
 }
 
 /// The first and last addresses of every prefix, and the ones before and after.
-std::vector<IpAddress> edges(const std::vector<const model::IpBlock*>& blocks) {
+std::vector<IpAddress> edges(const std::vector<const AddressSet*>& blocks) {
   std::vector<IpAddress> result;
   const auto add = [&](const IpPrefix& prefix) {
     IpAddress last = prefix.address;
@@ -44,15 +45,15 @@ std::vector<IpAddress> edges(const std::vector<const model::IpBlock*>& blocks) {
     }
     result.insert(result.end(), {prefix.address, last, before, after});
   };
-  for (const model::IpBlock* one : blocks) {
-    add(one->cidr);
+  for (const AddressSet* one : blocks) {
+    std::for_each(one->include.begin(), one->include.end(), add);
     std::for_each(one->except.begin(), one->except.end(), add);
   }
   return result;
 }
 
 TEST(PrefixClasses, AgreeWithLookingAtEveryEdge) {
-  const std::vector<model::IpBlock> given = {
+  const std::vector<AddressSet> given = {
       block("0.0.0.0/0"),
       block("0.0.0.0/0", {"10.0.0.0/8", "192.168.0.0/16", "10.0.0.0/24"}),
       block("10.0.0.0/8", {"10.0.0.0/8"}),
@@ -66,16 +67,16 @@ TEST(PrefixClasses, AgreeWithLookingAtEveryEdge) {
       block("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
       block("192.168.0.0/16", {"2001:db8::/32"}),
   };
-  std::vector<const model::IpBlock*> blocks;
+  std::vector<const AddressSet*> blocks;
   blocks.reserve(given.size());
-  for (const model::IpBlock& one : given) blocks.push_back(&one);
+  for (const AddressSet& one : given) blocks.push_back(&one);
   const PrefixClasses classes(blocks);
   for (const IpAddress& ip : edges(blocks)) expect_class(classes, blocks, ip);
 }
 
 TEST(PrefixClasses, AddressesInTheSameBlocksShareAClass) {
-  const std::vector<model::IpBlock> given = {block("10.0.0.0/8"), block("172.16.0.0/12", {"172.16.9.0/24"})};
-  const PrefixClasses classes(std::vector<const model::IpBlock*>{&given[0], &given[1]});
+  const std::vector<AddressSet> given = {block("10.0.0.0/8"), block("172.16.0.0/12", {"172.16.9.0/24"})};
+  const PrefixClasses classes(std::vector<const AddressSet*>{&given[0], &given[1]});
   EXPECT_EQ(classes.size(), 3U);
   const auto of = [&](const char* ip) { return classes.classify(IpAddress::parse(ip).value()); };
   EXPECT_EQ(of("172.16.0.1"), of("172.31.255.255"));
@@ -106,14 +107,14 @@ TEST(PrefixClasses, RandomBlocksAgreeWithLooking) {
       if (!v4) prefix.address.bytes[7] = static_cast<std::uint8_t>(dice.roll(4));
       return IpPrefix::parse(prefix.to_string()).value();
     };
-    std::vector<model::IpBlock> given(dice.roll(90));
-    for (model::IpBlock& one : given) {
-      one.cidr = random_prefix();
+    std::vector<AddressSet> given(dice.roll(90));
+    for (AddressSet& one : given) {
+      for (std::size_t i = 1 + dice.roll(3); i > 0; --i) one.include.push_back(random_prefix());
       for (std::size_t i = dice.roll(4); i > 0; --i) one.except.push_back(random_prefix());
     }
-    std::vector<const model::IpBlock*> blocks;
+    std::vector<const AddressSet*> blocks;
     blocks.reserve(given.size());
-    for (const model::IpBlock& one : given) blocks.push_back(&one);
+    for (const AddressSet& one : given) blocks.push_back(&one);
     const PrefixClasses classes(blocks);
     for (const IpAddress& ip : edges(blocks)) expect_class(classes, blocks, ip);
   }

@@ -217,6 +217,8 @@ ColumnKind column_kind(FieldKind kind) {
       return ColumnKind::kReal;
     case FieldKind::kLabels:
       return ColumnKind::kLabels;
+    case FieldKind::kPortList:
+      return ColumnKind::kNumbers;
     case FieldKind::kAnswers:
     case FieldKind::kServers:
     case FieldKind::kJson:

@@ -9,11 +9,15 @@
 namespace weir::query {
 namespace {
 
-void append_list(std::string& out, const std::vector<std::string>& list) {
+void append_list(std::string& out, const std::vector<std::string>& list, bool numbers = false) {
   char separator = '[';
   for (const std::string& element : list) {
     out += separator;
-    json::append_string(out, element);
+    if (numbers) {
+      out += element;
+    } else {
+      json::append_string(out, element);
+    }
     separator = ',';
   }
   if (separator == '[') out += '[';
@@ -48,7 +52,7 @@ void append_value(std::string& out, const Value& value, ColumnKind kind) {
     append_list(out, *list);
     out += '}';
   } else {
-    append_list(out, *list);
+    append_list(out, *list, kind == ColumnKind::kNumbers);
   }
 }
 

@@ -94,6 +94,7 @@ enum class ColumnKind : std::uint8_t {
   kTime,  ///< Unix seconds
   kText,
   kList,
+  kNumbers,  ///< list of numbers, as text
   kLabels,   ///< list; in JSON {"labels": […]}
   kJson,     ///< text that is JSON
   kMembers,  ///< text: a JSON object whose members stand beside the other columns

@@ -330,11 +330,11 @@ class Conformance : public StoreTest {
   }
 };
 
-TEST_F(Conformance, FlowsEqualTheOracle) { run<LogType::kFlows>(900, 60); }
-TEST_F(Conformance, DnsEqualsTheOracle) { run<LogType::kDns>(400, 15); }
-TEST_F(Conformance, L7EqualsTheOracle) { run<LogType::kL7>(400, 15); }
-TEST_F(Conformance, AgentWindowsEqualTheOracle) { run<LogType::kAgent>(300, 10); }
-TEST_F(Conformance, AuditEventsEqualTheOracle) { run<LogType::kAudit>(300, 10); }
+TEST_F(Conformance, FlowsEqualTheOracle) { run<LogType::kFlows>(700, 40); }
+TEST_F(Conformance, DnsEqualsTheOracle) { run<LogType::kDns>(300, 10); }
+TEST_F(Conformance, L7EqualsTheOracle) { run<LogType::kL7>(300, 10); }
+TEST_F(Conformance, AgentWindowsEqualTheOracle) { run<LogType::kAgent>(200, 8); }
+TEST_F(Conformance, AuditEventsEqualTheOracle) { run<LogType::kAudit>(200, 8); }
 
 }  // namespace
 }  // namespace weir::store

@@ -40,7 +40,7 @@ struct Appended {
   /// The first kMaxRefusedShown of them.
   std::vector<Refused> refused;
 };
-inline constexpr std::size_t kMaxRefusedShown = 100;
+inline constexpr std::size_t kMaxRefusedShown = 10'000;
 
 struct StoreOptions {
   /// Made if it is not there. One process at a time (a lock file).

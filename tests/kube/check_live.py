@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from cluster import READ, Cluster, find_programs, network_set_kinds, role, wait_until
+from cluster import READ, Cluster, custom_kinds, find_programs, network_set_kinds, role, wait_until
 
 
 class Program:
@@ -206,6 +206,24 @@ class Tests:
         weir.wait("set 198.51.100.7", "-/feed")
         assert any("globalnetworksets: followed now" in line for line in weir.lines("log")), weir.lines("log")
 
+    def check_policy_kinds(self, weir):
+        """Policy APIs that come to be, their objects that come, change and go, and one that is odd."""
+        self.apply(*custom_kinds("crd.projectcalico.org", ("tiers", "Tier", "Cluster"),
+                                 ("stagednetworkpolicies", "StagedNetworkPolicy", "Namespaced")))
+        wait_until("the kinds are served", lambda: "stagednetworkpolicies" in self.kubectl("api-resources"), 30)
+        calico = "crd.projectcalico.org/v1"
+        self.apply({"apiVersion": calico, "kind": "Tier", "metadata": {"name": "security"}, "spec": {"order": 10}},
+                   {"apiVersion": calico, "kind": "StagedNetworkPolicy", "metadata": {"name": "db", "namespace": "shop"},
+                    "spec": {"tier": "security", "selector": "app == 'db'", "odd": 1}},
+                   {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": "shop"}})
+        weir.wait("policies", "tiers=security calico=shop/db accounts=shop/robot", 60)
+        told = [line for line in weir.lines("log") if "spec.odd: is not known, and passed over" in line]
+        assert len(told) == 1, weir.lines("log")
+        before = time.time_ns()
+        self.kubectl("delete", "stagednetworkpolicies", "db", "-n", "shop")
+        weir.wait("policies", "tiers=security calico= accounts=shop/robot")
+        assert weir.ask(f"policies {before}") == "tiers=security calico=shop/db accounts=shop/robot", "the past stays"
+
     def check_server_killed(self, weir):
         """kill -9 of the API server: what is known stays, what changed meanwhile and after comes."""
         lists = {name: kind["lists"] for name, kind in weir.status()[1].items()}
@@ -331,7 +349,8 @@ class Tests:
         self.prepare()
         weir = self.start({"token": "full-token"})
         for check in (self.check_initial_list, self.check_pods, self.check_reused_address, self.check_owner_chain,
-                      self.check_services, self.check_policies, self.check_network_sets, self.check_server_killed,
+                      self.check_services, self.check_policies, self.check_network_sets, self.check_policy_kinds,
+                      self.check_server_killed,
                       self.check_forgotten_place):
             began = time.monotonic()
             check(weir)

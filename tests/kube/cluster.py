@@ -23,9 +23,14 @@ import network  # noqa: E402
 
 SKIPPED = 77
 # What Weir asks an API server for.
-READ = (("", ["namespaces", "nodes", "pods", "services"]), ("apps", ["replicasets"]), ("batch", ["jobs"]),
-        ("discovery.k8s.io", ["endpointslices"]), ("networking.k8s.io", ["networkpolicies"]),
-        ("crd.projectcalico.org", ["networksets", "globalnetworksets"]))
+READ = (("", ["namespaces", "nodes", "pods", "services", "serviceaccounts"]), ("apps", ["replicasets"]),
+        ("batch", ["jobs"]), ("discovery.k8s.io", ["endpointslices"]), ("networking.k8s.io", ["networkpolicies"]),
+        ("crd.projectcalico.org", ["networksets", "globalnetworksets", "tiers", "networkpolicies",
+                                   "globalnetworkpolicies", "stagednetworkpolicies", "stagedglobalnetworkpolicies",
+                                   "stagedkubernetesnetworkpolicies", "hostendpoints"]),
+        ("policy.networking.k8s.io", ["adminnetworkpolicies", "baselineadminnetworkpolicies",
+                                      "clusternetworkpolicies"]),
+        ("cilium.io", ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"]))
 
 
 def find_programs(apiserver=None):
@@ -54,16 +59,21 @@ def role(name, kinds, group):
              "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}]}]
 
 
-def network_set_kinds():
-    """The kinds of Calico's network sets, with no more of a schema than they need."""
+def custom_kinds(group, *kinds):
+    """Custom kinds, each with plural, name and scope, with no more of a schema than they need."""
     return [{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-             "metadata": {"name": f"{plural}.crd.projectcalico.org"},
-             "spec": {"group": "crd.projectcalico.org", "scope": scope,
+             "metadata": {"name": f"{plural}.{group}"},
+             "spec": {"group": group, "scope": scope,
                       "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
                       "versions": [{"name": "v1", "served": True, "storage": True, "schema": {
                           "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}}
-            for plural, kind, scope in (("networksets", "NetworkSet", "Namespaced"),
-                                        ("globalnetworksets", "GlobalNetworkSet", "Cluster"))]
+            for plural, kind, scope in kinds]
+
+
+def network_set_kinds():
+    """The kinds of Calico's network sets."""
+    return custom_kinds("crd.projectcalico.org", ("networksets", "NetworkSet", "Namespaced"),
+                        ("globalnetworksets", "GlobalNetworkSet", "Cluster"))
 
 
 def free_port():

@@ -6,6 +6,7 @@
 //   backends IP PORT           "shop/web-1 10.0.0.1:8080; …"
 //   verdict NS/POD NS/POD PORT "allow" or "deny", and the trace of the end that decided
 //   set IP                     the network set, "pub" or "pvt"
+//   policies [UNIX_NS]         "tiers=security calico=shop/db accounts=shop/robot": of Calico, now or then
 //   counts                     "pods=3 namespaces=5 policies=1"
 //   status                     one line a kind: "pods watching objects=3 lists=1 …", then "."
 //   log                        the client's lines so far, then "."
@@ -75,6 +76,7 @@ class Program {
              " policies=" + std::to_string(ledger_.network_policies().size());
     }
     if (question == "verdict") return verdict(words);
+    if (question == "policies") return policies(words);
     words >> text;
     const auto ip = IpAddress::parse(text);
     if (!ip.ok()) return "error: " + ip.error().message;
@@ -116,6 +118,19 @@ class Program {
               "|" + kind.last_error + "\n";
     }
     return text + ".";
+  }
+
+  std::string policies(std::istringstream& words) {
+    std::int64_t time = 0;
+    words >> time;
+    const model::PolicySet set = time == 0 ? ledger_.policy_set() : ledger_.policy_set_at(time);
+    std::string text = "tiers=";
+    for (const auto& tier : set.tiers) text += tier->name;
+    text += " calico=";
+    for (const auto& policy : set.calico_policies) text += policy->namespace_name.value_or("") + "/" + policy->name;
+    text += " accounts=";
+    for (const auto& account : set.service_accounts) text += account->namespace_name + "/" + account->name;
+    return text;
   }
 
   std::string verdict(std::istringstream& words) {

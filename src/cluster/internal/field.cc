@@ -2,69 +2,19 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
+#include "base/rfc3339.h"
 #include "model/connection.h"
 
 namespace weir::cluster {
 namespace {
 
 constexpr std::size_t kShownText = 100;
-
-/// `size` decimal digits at `at`.
-std::optional<int> number_at(std::string_view text, std::size_t at, std::size_t size) {
-  if (text.size() < at + size) return std::nullopt;
-  int value = 0;
-  for (const char digit : text.substr(at, size)) {
-    if (digit < '0' || digit > '9') return std::nullopt;
-    value = value * 10 + (digit - '0');
-  }
-  return value;
-}
-
-/// Days since the epoch of a date of the Gregorian calendar.
-std::int64_t days_from_civil(int year, int month, int day) {
-  const int y = month <= 2 ? year - 1 : year;
-  const int shifted_month = (month + 9) % 12;  // March is 0: the leap day ends the year
-  const std::int64_t day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-  const std::int64_t era_days = std::int64_t{365} * y + y / 4 - y / 100 + y / 400;
-  return era_days + day_of_year - 719468;
-}
-
-/// Seconds of a zone suffix, "Z" or "+hh:mm".
-std::optional<int> offset_seconds(std::string_view zone) {
-  if (zone == "Z" || zone == "z") return 0;
-  if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':') return std::nullopt;
-  const auto hours = number_at(zone, 1, 2), minutes = number_at(zone, 4, 2);
-  if (!hours || !minutes || *hours > 23 || *minutes > 59) return std::nullopt;
-  const int seconds = *hours * 3600 + *minutes * 60;
-  return zone[0] == '-' ? -seconds : seconds;
-}
+/// Of one object.
+constexpr std::size_t kMaxRemarks = 20;
 
 }  // namespace
-
-std::optional<std::int64_t> parse_time_ns(std::string_view text) {
-  const auto year = number_at(text, 0, 4), month = number_at(text, 5, 2), day = number_at(text, 8, 2);
-  const auto hour = number_at(text, 11, 2), minute = number_at(text, 14, 2), second = number_at(text, 17, 2);
-  if (!year || !month || !day || !hour || !minute || !second) return std::nullopt;
-  if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't' && text[10] != ' ')) return std::nullopt;
-  if (text[13] != ':' || text[16] != ':') return std::nullopt;
-  if (*year < 1970 || *year > 2200 || *month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
-  if (*hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
-  text.remove_prefix(19);
-  std::int64_t fraction_ns = 0;
-  if (text.starts_with('.')) {
-    text.remove_prefix(1);
-    std::int64_t unit = 100'000'000;
-    for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1), unit /= 10) {
-      fraction_ns += (text[0] - '0') * unit;
-    }
-  }
-  const auto offset = offset_seconds(text);
-  if (!offset) return std::nullopt;
-  const std::int64_t seconds =
-      days_from_civil(*year, *month, *day) * 86400 + *hour * 3600 + *minute * 60 + *second - *offset;
-  return seconds * 1'000'000'000 + fraction_ns;
-}
 
 void Field::append_path(std::string& out) const {
   if (parent_ == nullptr) return;
@@ -89,6 +39,32 @@ void Field::fail(std::string_view what) const {
 void Field::fail_value(std::string_view what) const {
   std::string message = "'" + std::string(value_->text.substr(0, kShownText)) + "' is ";
   fail(message.append(what));
+}
+
+void Field::remark(std::string_view what) const {
+  if (failure_->remarks.size() >= kMaxRemarks) return;
+  std::string path;
+  append_path(path);
+  failure_->remarks.push_back(path.append(path.empty() ? "" : ": ").append(what));
+}
+
+void Field::adopt_remarks(FieldFailure& from) const {
+  for (std::string& remark : from.remarks) {
+    if (failure_->remarks.size() < kMaxRemarks) failure_->remarks.push_back(std::move(remark));
+  }
+}
+
+Field Field::with(FieldFailure& failure) const {
+  Field same = *this;
+  same.failure_ = &failure;
+  return same;
+}
+
+void Field::only(std::initializer_list<std::string_view> known) const {
+  if (!present() || value_->type != Value::Type::kMap) return;
+  each_member([&](std::string_view key, const Field& member) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) member.remark("is not known, and passed over");
+  });
 }
 
 bool Field::is(Value::Type type, std::string_view noun) const {
@@ -181,7 +157,7 @@ std::optional<IpPrefix> Field::prefix() const {
 std::int64_t Field::time_ns() const {
   const std::string_view value = text();
   if (value.empty()) return kNoTime;
-  const auto parsed = parse_time_ns(value);
+  const auto parsed = parse_rfc3339(value);
   if (!parsed) fail_value("not a time (RFC 3339)");
   return parsed.value_or(kNoTime);
 }
@@ -200,6 +176,27 @@ std::vector<std::string> Field::texts() const {
   std::vector<std::string> list;
   each_item([&](const Field& item) { list.emplace_back(item.text()); });
   return list;
+}
+
+std::optional<double> Field::number() const {
+  if (!present()) return std::nullopt;
+  const std::string_view digits = text();
+  double value = 0;
+  const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (failed == std::errc() && end == digits.data() + digits.size() && !digits.empty() && std::isfinite(value)) {
+    return value;
+  }
+  fail_value("not a number");
+  return std::nullopt;
+}
+
+std::optional<model::Selector> Field::selector() const {
+  const std::string_view expression = text();
+  if (expression.empty()) return std::nullopt;
+  auto parsed = model::Selector::parse(expression);
+  if (parsed.ok()) return std::move(parsed).value();
+  fail_value("no selector: " + parsed.error().message);
+  return std::nullopt;
 }
 
 void Field::add_ip_to(std::vector<IpAddress>& addresses) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,12 +11,15 @@
 #include "cluster/internal/document.h"
 #include "cluster/objects.h"
 #include "model/labels.h"
+#include "model/selector.h"
 
 namespace weir::cluster {
 
 /// The first thing found wrong in an object: "spec.ports[0].port: 'x' is not a port number".
 struct FieldFailure {
   std::string message;
+  /// What its owner should know of, though it can be read: "spec.ingress[0].form: is not known, and passed over".
+  std::vector<std::string> remarks;
   bool failed() const { return !message.empty(); }
 };
 
@@ -68,10 +72,21 @@ class Field {
   /// A map of strings, sorted.
   model::LabelSet labels() const;
   std::vector<std::string> texts() const;
+  /// A finite number with or without a fraction.
+  std::optional<double> number() const;
+  /// A Calico selector; nullopt if it is absent or empty text.
+  std::optional<model::Selector> selector() const;
   /// Appends the address, if there is one and it is none of `addresses` yet.
   void add_ip_to(std::vector<IpAddress>& addresses) const;
 
   bool is_number() const;
+  /// Remarks on each member of an object that is none of `known`.
+  void only(std::initializer_list<std::string_view> known) const;
+  void remark(std::string_view what) const;
+  /// The same field, whose failures and remarks go elsewhere.
+  Field with(FieldFailure& failure) const;
+  /// Those of fields that were read `with` it.
+  void adopt_remarks(FieldFailure& from) const;
   void fail(std::string_view what) const;
   /// "'x' is not …".
   void fail_value(std::string_view what) const;
@@ -91,9 +106,5 @@ class Field {
   std::uint32_t index_ = kNoIndex;
   FieldFailure* failure_;
 };
-
-/// RFC 3339 with any fraction and offset, as nanoseconds since the Unix epoch; nullopt if it is none (or before 1970
-/// or after 2200).
-std::optional<std::int64_t> parse_time_ns(std::string_view text);
 
 }  // namespace weir::cluster

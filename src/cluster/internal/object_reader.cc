@@ -89,6 +89,27 @@ ObjectMeta read_meta(const Field& object, bool namespaced) {
   return meta;
 }
 
+ObjectMeta read_calico_meta(const Field& object, bool namespaced) {
+  ObjectMeta meta = read_meta(object, namespaced);
+  const Field metadata = object["metadata"];
+  const Field annotations = metadata["annotations"];
+  const Field hidden = annotations["projectcalico.org/metadata"];
+  if (!hidden.present()) return meta;
+  const Status read = read_json(hidden.text(), false, [&](std::size_t, const Value& root) -> Status {
+    FieldFailure failure;
+    const Field stored(root, failure);
+    const model::LabelSet labels = stored["labels"].labels();
+    if (failure.failed()) return invalid_argument(failure.message);
+    for (const std::string& pair : labels.pairs) {
+      if (meta.labels.has(std::string_view(pair).substr(0, pair.find('=')))) continue;
+      meta.labels.pairs.insert(std::lower_bound(meta.labels.pairs.begin(), meta.labels.pairs.end(), pair), pair);
+    }
+    return {};
+  });
+  if (!read.ok()) hidden.fail("holds no Calico metadata: " + read.error().message);
+  return meta;
+}
+
 Pod read_pod(const Field& object) {
   Pod pod;
   pod.meta = read_meta(object, true);
@@ -182,7 +203,7 @@ ServiceBackends read_endpoints(const Field& object) {
   return backends;
 }
 
-model::NamespaceInfo read_namespace(const Field& object) {
+Namespace read_namespace(const Field& object) {
   constexpr std::string_view kNameLabel = "kubernetes.io/metadata.name";
   ObjectMeta meta = read_meta(object, false);
   if (!meta.labels.has(kNameLabel)) {
@@ -190,13 +211,15 @@ model::NamespaceInfo read_namespace(const Field& object) {
     const std::string pair = std::string(kNameLabel) + "=" + meta.name;
     pairs.insert(std::lower_bound(pairs.begin(), pairs.end(), pair), pair);
   }
-  return {meta.name, std::move(meta.labels)};
+  return {{meta.name, std::move(meta.labels)}, meta.created_ns};
 }
 
 NetworkSet read_network_set(const Field& object, bool namespaced) {
   NetworkSet set;
-  set.meta = read_meta(object, namespaced);
-  object["spec"]["nets"].each_item([&](const Field& item) {
+  set.meta = read_calico_meta(object, namespaced);
+  const Field spec = object["spec"];
+  set.domains = spec["allowedEgressDomains"].texts();
+  spec["nets"].each_item([&](const Field& item) {
     const auto prefix = item.prefix();
     if (prefix) set.nets.push_back(*prefix);
   });

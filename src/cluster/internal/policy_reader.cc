@@ -1,3 +1,5 @@
+#include "cluster/internal/policy_reader.h"
+
 #include "cluster/internal/object_reader.h"
 
 namespace weir::cluster {
@@ -29,20 +31,6 @@ LabelSelector::Requirement read_requirement(const Field& field) {
   return requirement;
 }
 
-LabelSelector read_selector(const Field& field) {
-  LabelSelector selector;
-  field["matchLabels"].each_member(
-      [&](std::string_view key, const Field& value) { selector.match_labels.emplace_back(key, value.text()); });
-  field["matchExpressions"].each_item(
-      [&](const Field& item) { selector.match_expressions.push_back(read_requirement(item)); });
-  return selector;
-}
-
-std::optional<LabelSelector> read_optional_selector(const Field& field) {
-  if (!field.present()) return std::nullopt;
-  return read_selector(field);
-}
-
 std::optional<model::IpBlock> read_ip_block(const Field& field) {
   if (!field.present()) return std::nullopt;
   model::IpBlock block;
@@ -56,8 +44,8 @@ std::optional<model::IpBlock> read_ip_block(const Field& field) {
 
 model::NetworkPolicyPeer read_peer(const Field& field) {
   model::NetworkPolicyPeer peer;
-  peer.pod_selector = read_optional_selector(field["podSelector"]);
-  peer.namespace_selector = read_optional_selector(field["namespaceSelector"]);
+  peer.pod_selector = read_optional_label_selector(field["podSelector"]);
+  peer.namespace_selector = read_optional_label_selector(field["namespaceSelector"]);
   peer.ip_block = read_ip_block(field["ipBlock"]);
   if (peer.ip_block && (peer.pod_selector || peer.namespace_selector)) {
     field["ipBlock"].fail("stands beside a podSelector or namespaceSelector");
@@ -119,17 +107,103 @@ void read_policy_types(const Field& types, model::NetworkPolicy& policy) {
 
 }  // namespace
 
-model::NetworkPolicy read_network_policy(const Field& object) {
-  const ObjectMeta meta = read_meta(object, true);
-  const Field spec = object["spec"];
+LabelSelector read_label_selector(const Field& field) {
+  LabelSelector selector;
+  field.only({"matchLabels", "matchExpressions"});
+  field["matchLabels"].each_member(
+      [&](std::string_view key, const Field& value) { selector.match_labels.emplace_back(key, value.text()); });
+  field["matchExpressions"].each_item(
+      [&](const Field& item) { selector.match_expressions.push_back(read_requirement(item)); });
+  return selector;
+}
+
+std::optional<LabelSelector> read_optional_label_selector(const Field& field) {
+  if (!field.present()) return std::nullopt;
+  return read_label_selector(field);
+}
+
+model::StagedAction read_staged_action(const Field& spec) {
+  using model::StagedAction;
+  const Field field = spec["stagedAction"];
+  const std::string_view action = field.text();
+  if (action.empty() || action == "Set") return StagedAction::kSet;
+  if (action == "Delete") return StagedAction::kDelete;
+  if (action == "Learn") return StagedAction::kLearn;
+  if (action == "Ignore") return StagedAction::kIgnore;
+  field.fail_value("not Set, Delete, Learn or Ignore");
+  return StagedAction::kNone;
+}
+
+model::NetworkPolicy read_network_policy(const ObjectMeta& meta, const Field& spec, bool staged) {
   model::NetworkPolicy policy;
   policy.namespace_name = meta.namespace_name;
   policy.name = meta.name;
-  policy.pod_selector = read_selector(spec["podSelector"]);
+  if (staged) policy.staged = read_staged_action(spec);
+  spec.only({"podSelector", "ingress", "egress", "policyTypes", staged ? "stagedAction" : ""});
+  policy.pod_selector = read_label_selector(spec["podSelector"]);
   policy.ingress = read_rules(spec["ingress"], "from");
   policy.egress = read_rules(spec["egress"], "to");
   read_policy_types(spec["policyTypes"], policy);
   return policy;
+}
+
+PolicyObject read_policy_object(ObjectKind kind, const Field& object) {
+  using Kind = ObjectKind;
+  const bool namespaced = kind == Kind::kNetworkPolicy || kind == Kind::kStagedKubernetesNetworkPolicy ||
+                          kind == Kind::kCalicoNetworkPolicy || kind == Kind::kStagedNetworkPolicy ||
+                          kind == Kind::kWorkloadEndpoint || kind == Kind::kServiceAccount ||
+                          kind == Kind::kCiliumNetworkPolicy;
+  const bool plain = kind == Kind::kNetworkPolicy || kind == Kind::kServiceAccount ||
+                     kind == Kind::kAdminNetworkPolicy || kind == Kind::kBaselineAdminNetworkPolicy ||
+                     kind == Kind::kClusterNetworkPolicy || kind == Kind::kCiliumNetworkPolicy ||
+                     kind == Kind::kCiliumClusterwideNetworkPolicy;
+  const ObjectMeta meta = plain ? read_meta(object, namespaced) : read_calico_meta(object, namespaced);
+  PolicyObject made{kind, meta.namespace_name, meta.name, meta.created_ns, {}};
+  const Field spec = object["spec"];
+  switch (kind) {
+    case Kind::kStagedKubernetesNetworkPolicy:
+      made.spec = read_network_policy(meta, spec, true);
+      break;
+    case Kind::kAdminNetworkPolicy:
+      made.spec = read_admin_policy(meta, spec, model::AdminPolicy::Kind::kAdmin);
+      break;
+    case Kind::kBaselineAdminNetworkPolicy:
+      made.spec = read_admin_policy(meta, spec, model::AdminPolicy::Kind::kBaseline);
+      break;
+    case Kind::kClusterNetworkPolicy:
+      made.spec = read_admin_policy(meta, spec, model::AdminPolicy::Kind::kCluster);
+      break;
+    case Kind::kTier:
+      made.spec = read_tier(meta, spec);
+      break;
+    case Kind::kCalicoNetworkPolicy:
+    case Kind::kStagedNetworkPolicy:
+      made.spec = read_calico_policy(meta, spec, false, kind == Kind::kStagedNetworkPolicy);
+      break;
+    case Kind::kGlobalNetworkPolicy:
+    case Kind::kStagedGlobalNetworkPolicy:
+      made.spec = read_calico_policy(meta, spec, true, kind == Kind::kStagedGlobalNetworkPolicy);
+      break;
+    case Kind::kProfile:
+      made.spec = read_profile(meta, spec);
+      break;
+    case Kind::kWorkloadEndpoint:
+      made.spec = read_workload_endpoint(meta, spec);
+      break;
+    case Kind::kHostEndpoint:
+      made.spec = read_host_endpoint(meta, spec);
+      break;
+    case Kind::kServiceAccount:
+      made.spec = model::ServiceAccountInfo{meta.namespace_name, meta.name, meta.labels};
+      break;
+    case Kind::kCiliumNetworkPolicy:
+    case Kind::kCiliumClusterwideNetworkPolicy:
+      made.spec = read_cilium_policies(meta, object, kind == Kind::kCiliumClusterwideNetworkPolicy);
+      break;
+    default:
+      made.spec = read_network_policy(meta, spec, false);
+  }
+  return made;
 }
 
 }  // namespace weir::cluster

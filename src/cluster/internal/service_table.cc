@@ -265,6 +265,22 @@ void ServiceTable::backends(const IpAddress& ip, std::uint16_t port, std::uint8_
             out.end());
 }
 
+std::vector<model::ServiceEndpoints::Subset> ServiceTable::endpoints_at(const std::string& namespace_name,
+                                                                        const std::string& name,
+                                                                        std::int64_t time_ns) const {
+  std::vector<model::ServiceEndpoints::Subset> subsets;
+  const auto found = services_.find(key_of(namespace_name, name));
+  if (found == services_.end()) return subsets;
+  for (const Backend& backend : found->second->backends) {
+    if (time_ns < backend.from_ns || time_ns >= backend.to_ns) continue;
+    const model::ServiceEndpoints::Port port{backend.protocol, backend.port};
+    auto subset = std::find_if(subsets.begin(), subsets.end(), [&](const auto& s) { return s.ports.front() == port; });
+    if (subset == subsets.end()) subset = subsets.insert(subset, {{}, {port}});
+    subset->addresses.push_back(backend.ip);
+  }
+  return subsets;
+}
+
 void ServiceTable::forget(std::int64_t time_ns) {
   for (auto it = destinations_.begin(); it != destinations_.end();) {
     auto& intervals = it->second.intervals;

@@ -15,6 +15,7 @@
 #include "cluster/internal/tenures.h"
 #include "cluster/objects.h"
 #include "model/endpoint.h"
+#include "model/policy_set.h"
 
 namespace weir::cluster {
 
@@ -56,6 +57,9 @@ class ServiceTable {
   /// Appends the backends that a connection to the destination could be given; the address is none for a node port.
   void backends(const IpAddress& ip, std::uint16_t port, std::uint8_t protocol, std::int64_t time_ns,
                 std::vector<Backend>& out) const;
+  /// Everything that the service leads to, ready or not; kForever - 1: now. Empty: nothing is known of it.
+  std::vector<model::ServiceEndpoints::Subset> endpoints_at(const std::string& namespace_name, const std::string& name,
+                                                            std::int64_t time_ns) const;
 
  private:
   struct Destination {

@@ -22,6 +22,8 @@ constexpr std::size_t kMaxErrorBytes = 64 * 1024;
 constexpr std::int64_t kShortWatch = 2 * kSecond;
 /// Doublings after which the delay is at its longest anyway.
 constexpr int kMaxDoublings = 20;
+/// Remarks on objects that the user is told.
+constexpr std::size_t kMaxRemarks = 100;
 /// So many failures before others no longer wait for this kind.
 constexpr int kPatience = 3;
 /// So many refusals in a row of what we could see before are no start of a server any more: the user is told.
@@ -44,9 +46,9 @@ Identity identity_of(const ClusterObject& object) {
   return std::visit(
       [&](const auto& o) {
         using T = std::decay_t<decltype(o)>;
-        if constexpr (std::is_same_v<T, model::NamespaceInfo>) {
-          return of("", o.name, "");
-        } else if constexpr (std::is_same_v<T, model::NetworkPolicy> || std::is_same_v<T, cluster::ServiceBackends>) {
+        if constexpr (std::is_same_v<T, cluster::Namespace>) {
+          return of("", o.info.name, "");
+        } else if constexpr (std::is_same_v<T, cluster::PolicyObject> || std::is_same_v<T, cluster::ServiceBackends>) {
           return of(o.namespace_name, o.name, "");
         } else {
           return of(o.meta.namespace_name, o.meta.name, o.meta.uid);
@@ -63,7 +65,7 @@ ClusterObject named_object(ObjectKind kind, const std::string& key) {
   meta.name = key.substr(slash + 1);
   switch (kind) {
     case ObjectKind::kNamespace:
-      return model::NamespaceInfo{meta.name, {}};
+      return cluster::Namespace{{meta.name, {}}, cluster::kNoTime};
     case ObjectKind::kNode:
       return cluster::Node{meta, {}};
     case ObjectKind::kReplicaSet:
@@ -85,17 +87,12 @@ ClusterObject named_object(ObjectKind kind, const std::string& key) {
       slice.name = meta.name;
       return slice;
     }
-    case ObjectKind::kNetworkPolicy: {
-      model::NetworkPolicy policy;
-      policy.namespace_name = meta.namespace_name;
-      policy.name = meta.name;
-      return policy;
-    }
     case ObjectKind::kNetworkSet:
     case ObjectKind::kGlobalNetworkSet:
-      return cluster::NetworkSet{meta, {}};
+      return cluster::NetworkSet{meta, {}, {}};
+    default:
+      return cluster::PolicyObject{kind, meta.namespace_name, meta.name, cluster::kNoTime, {}};
   }
-  CHECK(false);
 }
 
 /// A token of the server's may hold any character.
@@ -237,6 +234,7 @@ bool Reflector::take_event(std::string_view line, std::int64_t now_ns, std::int6
   if (!event.resource_version.empty()) resource_version_ = event.resource_version;
   if (event.type == Type::kBookmark) return true;
   ++status_.events;
+  remark(event.remarks);
   if (!event.object) {
     leave_out(event.refused, wall_ns);
     return true;
@@ -285,6 +283,7 @@ void Reflector::take_page(std::int64_t now_ns, std::int64_t wall_ns) {
   cluster::ObjectPage& page = read.value();
   succeed();
   for (const std::string& refused : page.refused) leave_out(refused, wall_ns);
+  remark(page.remarks);
   for (ClusterObject& object : page.objects) {
     Identity identity = identity_of(object);
     listed_[std::move(identity.key)] = identity.uid;
@@ -438,6 +437,12 @@ void Reflector::note_error(const std::string& message, std::int64_t wall_ns) {
 void Reflector::leave_out(const std::string& message, std::int64_t wall_ns) {
   if (status_.refused++ == 0) messages_.push_back(options_.name + ": left out: " + message + " (told once)");
   note_error(message, wall_ns);
+}
+
+void Reflector::remark(const std::vector<std::string>& remarks) {
+  for (const std::string& text : remarks) {
+    if (remarks_.size() < kMaxRemarks && remarks_.insert(text).second) messages_.push_back(options_.name + ": " + text);
+  }
 }
 
 void Reflector::take_changes(std::vector<ObjectChange>& out) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -107,6 +108,8 @@ class Reflector {
   void note_error(const std::string& message, std::int64_t wall_ns);
   /// An object or event was left out.
   void leave_out(const std::string& message, std::int64_t wall_ns);
+  /// Tells the user, each once.
+  void remark(const std::vector<std::string>& remarks);
   std::int64_t jittered(std::chrono::milliseconds delay);
 
   ReflectorOptions options_;
@@ -149,6 +152,8 @@ class Reflector {
   absl::flat_hash_map<std::string, std::uint64_t> listed_;
   std::vector<cluster::ObjectChange> changes_;
   std::vector<std::string> messages_;
+  /// Those told.
+  std::set<std::string> remarks_;
 };
 
 }  // namespace weir::kube

@@ -62,6 +62,13 @@ class DuckConnection {
     if (connection_ != nullptr) duckdb_disconnect(&connection_);
   }
 
+  /// Takes over one that was made elsewhere.
+  static DuckConnection adopt(duckdb_connection connection) {
+    DuckConnection adopted;
+    adopted.connection_ = connection;
+    return adopted;
+  }
+
   /// Errors: kCancelled (interrupted), kResourceExhausted (memory, disk), else kInternal with the engine's words.
   Result<DuckResult> query(const std::string& sql);
   Status run(const std::string& sql);

@@ -26,6 +26,7 @@ Value read_value(const DuckChunk& chunk, std::size_t column, std::size_t row, Co
     case ColumnKind::kReal:
       return chunk.real(column, row);
     case ColumnKind::kList:
+    case ColumnKind::kNumbers:
     case ColumnKind::kLabels:
       return split_list(chunk.text(column, row));
     case ColumnKind::kText:
@@ -53,6 +54,24 @@ void read_rows(DuckResult& result, std::size_t skip, Answer& answer, std::vector
       answer.ids.push_back(id);
     }
   }
+}
+
+/// Takes the newest `limit` rows of two lists that are ordered.
+void merge_newest(Answer& answer, std::vector<query::Position>& positions, Answer more,
+                  const std::vector<query::Position>& more_positions, std::uint64_t limit) {
+  std::vector<std::vector<Value>> rows;
+  std::vector<query::Position> merged;
+  std::size_t a = 0, b = 0;
+  const auto key = [](const query::Position& at) { return std::pair(at.start_time, at.id); };
+  while (merged.size() < limit && (a < positions.size() || b < more_positions.size())) {
+    const bool first =
+        b == more_positions.size() || (a < positions.size() && key(positions[a]) > key(more_positions[b]));
+    merged.push_back(first ? positions[a] : more_positions[b]);
+    rows.push_back(std::move(first ? answer.rows[a] : more.rows[b]));
+    ++(first ? a : b);
+  }
+  answer.rows = std::move(rows);
+  positions = std::move(merged);
 }
 
 /// Files that are read alike make one source.
@@ -181,23 +200,7 @@ Result<Answer> Store::Impl::run_newest(const Plan& plan) {
     more.columns = answer.columns;
     std::vector<query::Position> more_positions;
     read_rows(result, 2, more, &more_positions);
-    std::vector<std::size_t> at(positions.size() + more_positions.size());
-    for (std::size_t i = 0; i < at.size(); ++i) at[i] = i;
-    const auto position = [&](std::size_t i) {
-      return i < positions.size() ? positions[i] : more_positions[i - positions.size()];
-    };
-    std::stable_sort(at.begin(), at.end(), [&](std::size_t a, std::size_t b) {
-      return std::pair(position(a).start_time, position(a).id) > std::pair(position(b).start_time, position(b).id);
-    });
-    if (at.size() > bounds.limit) at.resize(bounds.limit);
-    std::vector<std::vector<Value>> rows;
-    std::vector<query::Position> merged;
-    for (const std::size_t i : at) {
-      merged.push_back(position(i));
-      rows.push_back(std::move(i < positions.size() ? answer.rows[i] : more.rows[i - positions.size()]));
-    }
-    answer.rows = std::move(rows);
-    positions = std::move(merged);
+    merge_newest(answer, positions, std::move(more), more_positions, bounds.limit);
     if (positions.size() < bounds.limit) continue;
     bounds.not_before = positions.back().start_time;
     // Equal times in the rest may have larger ids: only what is wholly older is out.
@@ -254,6 +257,8 @@ Status Store::Impl::fill_completeness(const Plan& plan, Answer& answer) {
   query::Completeness& out = answer.completeness;
   out.beyond_retention = is_beyond_retention(plan.log, plan.from);
   const Snapshot agents = snapshot(LogType::kAgent);
+  // No agent ever reported: nothing is known, and nothing to ask.
+  if (agents.visible_id == 0) return {};
   const std::int64_t before = plan.from > kDay ? plan.from - kDay : 0;
   std::vector<std::string> files;
   std::string from;

@@ -1,0 +1,280 @@
+#include "app/policy_trace_text.h"
+
+#include "app/json_writer.h"
+#include "model/protocol.h"
+
+namespace weir::app {
+namespace {
+
+using model::Action;
+using policy::SideVerdict;
+
+constexpr const char* kProfiles = "__PROFILE__";
+
+std::string name_of(const TraceEnd& end) { return end.pod.empty() ? end.ip : end.pod; }
+
+std::string describe(const TraceEnd& end) {
+  if (end.pod.empty()) return end.ip;
+  return end.pod + (end.ip.empty() ? " (no address)" : " (" + end.ip + ")") +
+         (end.host_network ? " on the host's network" : "");
+}
+
+std::string upper(std::string text) {
+  for (char& c : text) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  return text;
+}
+
+std::vector<const char*> uncertainties(std::uint8_t bits) {
+  std::vector<const char*> words;
+  if ((bits & policy::kHttp) != 0) words.push_back("a rule asks for an HTTP request, which is taken to be as it wants");
+  if ((bits & policy::kLayer7) != 0)
+    words.push_back("a rule that allows has conditions above the port that are not evaluated");
+  if ((bits & policy::kDomain) != 0)
+    words.push_back("a rule asks for a domain name, and none is known of the destination");
+  if ((bits & policy::kSnat) != 0) words.push_back("the source is a node's address, which others may hide behind");
+  return words;
+}
+
+void append_rule_text(std::string& out, const policy::RuleStory& rule) {
+  out += "      rule " + std::to_string(rule.index) + (rule.name.empty() ? "" : " '" + rule.name + "'") + " " +
+         model::to_string(rule.action) + ": ";
+  if (rule.failed.empty()) {
+    out += "matches\n";
+    return;
+  }
+  for (const policy::FailedTerm& term : rule.failed) {
+    out += (&term == rule.failed.data() ? "no, " : "; ") + term.name + " wants " + term.wanted;
+  }
+  out += '\n';
+}
+
+void append_tier_text(std::string& out, const policy::TierStory& tier) {
+  if (tier.name == kProfiles) {
+    out += "  profiles\n";
+  } else {
+    out += "  tier " + tier.name + "\n";
+  }
+  for (const policy::PolicyStory& policy : tier.policies) {
+    out += "    " + policy.name + (policy.staged ? " (staged)" : "") + "\n";
+    for (const policy::RuleStory& rule : policy.rules) append_rule_text(out, rule);
+    if (policy.rules.empty() && tier.name != kProfiles) out += "      no rules in this direction\n";
+  }
+  const bool decided = !tier.policies.empty() && tier.policies.back().decided;
+  if (!decided) {
+    const std::string does = !tier.outcome                    ? "goes on"
+                             : *tier.outcome == Action::kPass ? "passes"
+                                                              : model::to_string(*tier.outcome);
+    out += "    no rule matches: " + std::string(tier.name == kProfiles ? "" : "the tier's default is ") + does + "\n";
+  } else if (tier.not_asked > 0) {
+    out += "    not asked: " + std::to_string(tier.not_asked) + (tier.not_asked == 1 ? " policy" : " policies") +
+           " behind it\n";
+  }
+}
+
+void append_entries(std::string& out, const char* label, const model::PolicyTrace* trace) {
+  if (trace == nullptr) return;
+  for (const std::string& entry : trace->entries) {
+    out.append("  ").append(label).append("  ").append(entry).append("\n");
+  }
+}
+
+void append_side_text(std::string& out, const char* direction, const TraceEnd& end, const TraceSide& side,
+                      bool staged) {
+  out += "\n" + std::string(direction) + " of " + name_of(end) + ": ";
+  if (!side.verdict.managed) {
+    out += "allow, no policy is for ";
+    out += end.pod.empty()    ? "an address that is no pod's\n"
+           : end.host_network ? "a pod on the host's network\n"
+                              : "it here\n";
+    return;
+  }
+  out += model::to_string(staged ? side.story.action : side.verdict.action);
+  out += staged ? ", with staged policies in force\n" : "\n";
+  for (const policy::TierStory& tier : side.story.tiers) append_tier_text(out, tier);
+  if (side.nearest && side.verdict.action == Action::kDeny) {
+    const policy::NearestMiss& miss = *side.nearest;
+    out += "  nearest to allowing it: " + miss.policy + " rule " + std::to_string(miss.rule) + ", but " + miss.term +
+           " wants " + miss.wanted;
+    if (miss.others > 0) out += ", and " + std::to_string(miss.others) + " more";
+    out += '\n';
+  }
+  append_entries(out, "enforced", side.verdict.enforced);
+  const std::string change = pending_change(side.verdict);
+  if (change != "same") {
+    append_entries(out, "pending ", side.verdict.pending);
+    out += "  staged policies would ";
+    out += change == "would_deny"    ? "deny it\n"
+           : change == "would_allow" ? "allow it\n"
+                                     : "decide the same by another rule\n";
+  }
+  for (const char* word : uncertainties(side.verdict.uncertainty))
+    out.append("  uncertain: ").append(word).append("\n");
+}
+
+void write_end(JsonWriter& w, const char* name, const TraceEnd& end) {
+  w.key(name);
+  w.open('{');
+  w.key("pod");
+  end.pod.empty() ? w.raw("null") : w.text(end.pod);
+  w.key("ip");
+  end.ip.empty() ? w.raw("null") : w.text(end.ip);
+  w.close('}');
+}
+
+void write_policy(JsonWriter& w, const policy::PolicyStory& policy) {
+  w.open('{');
+  w.key("policy");
+  w.text(policy.name);
+  w.key("staged");
+  w.boolean(policy.staged);
+  w.key("decided");
+  w.boolean(policy.decided);
+  w.key("rules");
+  w.open('[');
+  for (const policy::RuleStory& rule : policy.rules) {
+    w.open('{');
+    w.key("rule");
+    w.number(rule.index);
+    w.key("name");
+    rule.name.empty() ? w.raw("null") : w.text(rule.name);
+    w.key("action");
+    w.text(model::to_string(rule.action));
+    w.key("matches");
+    w.boolean(rule.failed.empty());
+    w.key("failed");
+    w.open('[');
+    for (const policy::FailedTerm& term : rule.failed) {
+      w.open('{');
+      w.key("term");
+      w.text(term.name);
+      w.key("wanted");
+      w.text(term.wanted);
+      w.close('}');
+    }
+    w.close(']');
+    w.close('}');
+  }
+  w.close(']');
+  w.close('}');
+}
+
+void write_tiers(JsonWriter& w, const std::vector<policy::TierStory>& tiers) {
+  w.key("tiers");
+  w.open('[');
+  for (const policy::TierStory& tier : tiers) {
+    w.open('{');
+    w.key("tier");
+    w.text(tier.name);
+    w.key("outcome");
+    tier.outcome ? w.text(model::to_string(*tier.outcome)) : w.raw("null");
+    w.key("not_asked");
+    w.number(static_cast<std::int64_t>(tier.not_asked));
+    w.key("policies");
+    w.open('[');
+    for (const policy::PolicyStory& policy : tier.policies) write_policy(w, policy);
+    w.close(']');
+    w.close('}');
+  }
+  w.close(']');
+}
+
+void write_entries(JsonWriter& w, const char* name, const model::PolicyTrace* trace) {
+  w.key(name);
+  w.open('[');
+  if (trace != nullptr) {
+    for (const std::string& entry : trace->entries) w.text(entry);
+  }
+  w.close(']');
+}
+
+void write_side(JsonWriter& w, const char* name, const TraceSide& side) {
+  w.key(name);
+  if (!side.verdict.managed) {
+    w.raw("null");
+    return;
+  }
+  w.open('{');
+  w.key("action");
+  w.text(model::to_string(side.verdict.action));
+  write_entries(w, "enforced_policies", side.verdict.enforced);
+  write_entries(w, "pending_policies", side.verdict.pending);
+  w.key("pending_change");
+  w.text(pending_change(side.verdict));
+  w.key("nearest_miss");
+  if (side.nearest) {
+    w.open('{');
+    w.key("policy");
+    w.text(side.nearest->policy);
+    w.key("rule");
+    w.number(side.nearest->rule);
+    w.key("term");
+    w.text(side.nearest->term);
+    w.key("wanted");
+    w.text(side.nearest->wanted);
+    w.key("others");
+    w.number(static_cast<std::int64_t>(side.nearest->others));
+    w.close('}');
+  } else {
+    w.raw("null");
+  }
+  w.key("uncertain");
+  w.open('[');
+  for (const char* word : uncertainties(side.verdict.uncertainty)) w.text(word);
+  w.close(']');
+  write_tiers(w, side.story.tiers);
+  w.close('}');
+}
+
+bool allows(const SideVerdict& verdict, bool staged) {
+  const model::PolicyTrace* trace = staged ? verdict.pending : verdict.enforced;
+  return trace == nullptr || trace->verdict == Action::kAllow;
+}
+
+}  // namespace
+
+const char* pending_change(const SideVerdict& verdict) {
+  if (verdict.enforced == verdict.pending) return "same";
+  const bool now = allows(verdict, false), then = allows(verdict, true);
+  if (now != then) return then ? "would_allow" : "would_deny";
+  return "same_but_other_rule";
+}
+
+void append_trace_text(std::string& out, const TraceStory& story) {
+  const bool from = allows(story.egress.verdict, story.staged), to = allows(story.ingress.verdict, story.staged);
+  out += describe(story.source) + " -> " + describe(story.dest) + " " + upper(model::protocol_name(story.protocol));
+  if (story.port != 0) out += " " + std::to_string(story.port);
+  out += from && to     ? ": allowed\n"
+         : !from && !to ? ": denied at both ends\n"
+         : from         ? ": denied at the destination\n"
+                        : ": denied at the source\n";
+  for (const std::string& note : story.notes) out += "note: " + note + "\n";
+  append_side_text(out, "egress", story.source, story.egress, story.staged);
+  append_side_text(out, "ingress", story.dest, story.ingress, story.staged);
+}
+
+void append_trace_json(std::string& out, const TraceStory& story) {
+  JsonWriter w(out);
+  w.open('{');
+  write_end(w, "src", story.source);
+  write_end(w, "dst", story.dest);
+  w.key("protocol");
+  w.text(upper(model::protocol_name(story.protocol)));
+  w.key("port");
+  story.port != 0 ? w.number(story.port) : w.raw("null");
+  w.key("allowed");
+  w.boolean(allows(story.egress.verdict, false) && allows(story.ingress.verdict, false));
+  w.key("pending_allowed");
+  w.boolean(allows(story.egress.verdict, true) && allows(story.ingress.verdict, true));
+  w.key("staged");
+  w.boolean(story.staged);
+  w.key("notes");
+  w.open('[');
+  for (const std::string& note : story.notes) w.text(note);
+  w.close(']');
+  write_side(w, "egress", story.egress);
+  write_side(w, "ingress", story.ingress);
+  w.close('}');
+  out += '\n';
+}
+
+}  // namespace weir::app
