@@ -33,10 +33,17 @@ std::string text_of(const query::Graph& graph, const GraphOptions& options) {
 
 Result<int> show(const CLI::App& app, GraphOptions& options) {
   TRY_ASSIGN(const query::GraphLevel level, query::graph_level_named(options.level));
-  observe::FlowGraph flows(level);
-  TRY_ASSIGN(const bool whole,
-             read_flows(kCommand, app, options.flows, [&](const model::FlowRecord& record) { flows.add(record); }));
-  const query::Graph graph = flows.graph(options.limit);
+  TRY_ASSIGN(FlowSource source, open_flows(kCommand, app, options.flows));
+  bool whole = true;
+  query::Graph graph;
+  if (source.server) {
+    TRY_ASSIGN(graph, ask_graph(source, level, options.limit));
+  } else {
+    observe::FlowGraph flows(level);
+    TRY_ASSIGN(whole, read_flows(kCommand, source, options.flows,
+                                 [&](const model::FlowRecord& record) { flows.add(record); }));
+    graph = flows.graph(options.limit);
+  }
   const std::string text = text_of(graph, options);
   {
     const Pager pager(options.output == "tree" && !options.no_pager);

@@ -64,9 +64,19 @@ std::string csv_text(const std::vector<observe::TopRow>& rows, const std::string
 Result<int> show(const CLI::App& app, TopOptions& options) {
   const auto of = named<observe::TopOf>(observe::kTopOfNames, options.of);
   const auto by = named<observe::TopBy>(observe::kTopByNames, options.by);
+  TRY_ASSIGN(FlowSource source, open_flows(kCommand, app, options.flows));
   observe::Top top(of);
-  TRY_ASSIGN(const bool whole,
-             read_flows(kCommand, app, options.flows, [&](const model::FlowRecord& record) { top.add(record); }));
+  bool whole = true;
+  // Policies and domains are no part of the graph.
+  if (source.server && of != observe::TopOf::kPolicy && of != observe::TopOf::kDomain) {
+    constexpr std::size_t kMostEdges = 100'000;
+    TRY_ASSIGN(const query::Graph graph, ask_graph(source, query::GraphLevel::kPort, kMostEdges));
+    if (graph.truncated) std::fprintf(stderr, "%s: of the %zu largest edges\n", kCommand, kMostEdges);
+    for (const query::GraphEdge& edge : graph.edges) top.add(edge);
+  } else {
+    TRY_ASSIGN(whole,
+               read_flows(kCommand, source, options.flows, [&](const model::FlowRecord& record) { top.add(record); }));
+  }
   const std::vector<observe::TopRow> rows = top.rows(by, options.count);
   const std::string text = options.output == "json"  ? json_text(rows, options.of)
                            : options.output == "csv" ? csv_text(rows, options.of)

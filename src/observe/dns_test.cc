@@ -25,7 +25,7 @@ TEST(DnsFlags, BecomeFilters) {
                {{{"name", "."}}, "qname = ."},
                {{{"failed", ""}}, "rcode != NoError"},
                {{{"failed", "", true}}, "NOT rcode != NoError"},
-               {{{"server", "10.96.0.10"}, {"ip", "10.0.0.0/8"}}, "ip = 10.0.0.0/8 AND server = 10.96.0.10"},
+               {{{"nameserver", "10.96.0.10"}, {"ip", "10.0.0.0/8"}}, "ip = 10.0.0.0/8 AND server = 10.96.0.10"},
                {{{"slower-than", "10ms"}}, "latency_max > 10000000"},
                {{{"answer", "203.0.113.*"}}, "answer = 203.0.113.*"},
                {{{"namespace", "kube-system", true}}, "NOT ns = kube-system"}};

@@ -27,7 +27,7 @@ std::string namespace_of(const GraphEnd& end) {
 }
 
 /// What stands for the end under its namespace.
-std::string name_of(const GraphEnd& end) { return end.workload.empty() ? end.namespace_name : end.workload; }
+std::string name_of(const GraphEnd& end) { return end.workload.empty() ? namespace_of(end) : end.workload; }
 
 std::string full_name(const GraphEnd& end) {
   return has_namespace(end) && !end.workload.empty() ? end.namespace_name + "/" + end.workload : name_of(end);
@@ -205,7 +205,7 @@ std::string graph_json(const Graph& graph) {
     out += ",\"dest\":";
     append_json_end(out, edge.dest);
     out += ",\"port\":";
-    edge.port < 0 ? out += "null" : (json::append_int(out, edge.port), out);
+    json::append_int(out, edge.port);
     out += ",\"protocol\":";
     json::append_string(out, edge.protocol);
     const std::pair<const char*, std::int64_t> counts[] = {

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/result.h"
 #include "query/graph.h"
 
 /// The service graph for people and for other programs.
@@ -16,5 +17,8 @@ std::string graph_dot(const query::Graph& graph);
 std::string graph_mermaid(const query::Graph& graph);
 /// One object {"edges":[{"source":{…},"dest":{…},"port":…,"protocol":…,"flows_allowed":…,…},…],"truncated":false}.
 std::string graph_json(const query::Graph& graph);
+
+/// The graph that a server answered with, and the JSON of its completeness.
+Result<query::Graph> parse_graph(const std::string& json, std::string& completeness);
 
 }  // namespace weir::observe

@@ -18,17 +18,6 @@ std::string end_name(std::string_view namespace_name, std::string_view workload,
   return namespace_name == "-" ? name : std::string(namespace_name) + "/" + name;
 }
 
-std::string source_of(const model::FlowRecord& r) {
-  return end_name(r.source_namespace, r.source_workload, r.source_name_aggr);
-}
-std::string dest_of(const model::FlowRecord& r) {
-  return end_name(r.dest_namespace, r.dest_workload, r.dest_name_aggr);
-}
-
-std::string port_of(const model::FlowRecord& r) {
-  return port_text(model::protocol_name(r.protocol), r.dest_port ? std::int64_t{*r.dest_port} : -1);
-}
-
 std::string bar(std::uint64_t value, std::uint64_t most) {
   const std::size_t filled =
       most == 0 ? 0
@@ -54,34 +43,62 @@ std::uint64_t measure(const Totals& totals, TopBy by) {
   return 0;
 }
 
-void Top::add_to(std::string_view name, const model::FlowRecord& record) {
+TotalsByReporter& Top::totals_of(std::string_view name, const Ends& ends) {
   std::string key(name);
-  key.append(1, '\0').append(source_of(record)).append(1, '\0').append(dest_of(record)).append(1, '\0');
-  key.append(port_of(record));
-  edges_[std::move(key)].add(record);
+  for (const std::string* part : {&ends.source, &ends.dest, &ends.port}) key.append(1, '\0').append(*part);
+  return edges_[std::move(key)];
+}
+
+template <typename Add>
+void Top::add_ends(const Ends& ends, Add&& add) {
+  const auto add_namespace = [&](std::string_view name) {
+    add(totals_of(name.empty() || name == "-" ? kOutside : name, ends));
+  };
+  switch (of_) {
+    case TopOf::kSource:
+      return add(totals_of(ends.source, ends));
+    case TopOf::kDest:
+      return add(totals_of(ends.dest, ends));
+    case TopOf::kPair:
+      return add(totals_of(ends.source + " -> " + ends.dest, ends));
+    case TopOf::kNamespace:
+      // Traffic within one counts once.
+      add_namespace(ends.source_namespace);
+      if (ends.dest_namespace != ends.source_namespace) add_namespace(ends.dest_namespace);
+      return;
+    case TopOf::kPort:
+      return add(totals_of(ends.port, ends));
+    case TopOf::kPolicy:
+    case TopOf::kDomain:
+      return;
+  }
 }
 
 void Top::add(const model::FlowRecord& r) {
-  switch (of_) {
-    case TopOf::kSource:
-      return add_to(source_of(r), r);
-    case TopOf::kDest:
-      return add_to(dest_of(r), r);
-    case TopOf::kPair:
-      return add_to(source_of(r) + " -> " + dest_of(r), r);
-    case TopOf::kNamespace:
-      // Traffic within one counts once.
-      add_to(r.source_namespace == "-" ? kOutside : r.source_namespace, r);
-      if (r.dest_namespace != r.source_namespace) add_to(r.dest_namespace == "-" ? kOutside : r.dest_namespace, r);
-      return;
-    case TopOf::kPort:
-      return add_to(port_of(r), r);
-    case TopOf::kPolicy:
-      return add_to(rule_text(r), r);
-    case TopOf::kDomain:
-      for (const std::string_view domain : r.dest_domains) add_to(domain, r);
-      return;
+  const Ends ends{end_name(r.source_namespace, r.source_workload, r.source_name_aggr),
+                  end_name(r.dest_namespace, r.dest_workload, r.dest_name_aggr),
+                  port_text(model::protocol_name(r.protocol), r.dest_port ? std::int64_t{*r.dest_port} : -1),
+                  r.source_namespace, r.dest_namespace};
+  if (of_ == TopOf::kPolicy) totals_of(rule_text(r), ends).add(r);
+  if (of_ == TopOf::kDomain) {
+    for (const std::string_view domain : r.dest_domains) totals_of(domain, ends).add(r);
   }
+  add_ends(ends, [&](TotalsByReporter& totals) { totals.add(r); });
+}
+
+void Top::add(const query::GraphEdge& edge) {
+  const Ends ends{end_name(edge.source.namespace_name, edge.source.workload, "-"),
+                  end_name(edge.dest.namespace_name, edge.dest.workload, "-"), port_text(edge.protocol, edge.port),
+                  edge.source.namespace_name, edge.dest.namespace_name};
+  const auto count = [](std::int64_t number) { return static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0)); };
+  Totals whole;
+  whole.flows_allowed = count(edge.flows_allowed);
+  whole.flows_denied = count(edge.flows_denied);
+  whole.bytes_to_dest = count(edge.bytes_to_dest);
+  whole.bytes_to_source = count(edge.bytes_to_source);
+  whole.packets_to_dest = count(edge.packets_to_dest);
+  whole.packets_to_source = count(edge.packets_to_source);
+  add_ends(ends, [&](TotalsByReporter& totals) { totals.source.add(whole); });
 }
 
 std::vector<TopRow> Top::rows(TopBy by, std::size_t count) const {

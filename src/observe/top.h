@@ -32,11 +32,19 @@ class Top {
  public:
   explicit Top(TopOf of) : of_(of) {}
   void add(const model::FlowRecord& record);
+  /// What a server added up already. Not for kPolicy and kDomain.
+  void add(const query::GraphEdge& edge);
   /// The largest, largest first; those with nothing to rank by are left out.
   std::vector<TopRow> rows(TopBy by, std::size_t count) const;
 
  private:
-  void add_to(std::string_view name, const model::FlowRecord& record);
+  struct Ends {
+    std::string source, dest, port;
+    std::string_view source_namespace, dest_namespace;
+  };
+  TotalsByReporter& totals_of(std::string_view name, const Ends& ends);
+  template <typename Add>
+  void add_ends(const Ends& ends, Add&& add);
   TopOf of_;
   /// By name, and behind a null byte the two ends and the port.
   std::unordered_map<std::string, TotalsByReporter> edges_;
