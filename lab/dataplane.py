@@ -10,22 +10,25 @@ import hashlib
 import ipaddress
 from dataclasses import dataclass
 
+import calico
 from manifests import Cluster, Node, Pod, port_number
 
 INGRESS, EGRESS = "ingress", "egress"
 LOG_GROUP = {INGRESS: 1, EGRESS: 2}
+KUBERNETES_ORDER = 1000  # where Calico puts NetworkPolicies of Kubernetes among its own
 PREFIX_LIMIT = 62  # longer ones are hashed, to 63
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Allows what matches. `index` is that of the rule in the policy; one YAML rule may become several of these."""
+    """Allows (or denies) what matches. `index` is that of the rule in the policy; one YAML rule may become several of these."""
 
     index: int
     nets: tuple | None  # addresses and blocks of the peer; None: anybody
     excepted: tuple
     protocol: str | None  # "tcp", ...; None: any
     ports: tuple | None  # first and last
+    action: str = "allow"
 
     def matches(self, peer: str, protocol: str, port: int) -> bool:
         if self.protocol is not None and self.protocol != protocol:
@@ -53,8 +56,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Policy:
-    namespace: str
-    name: str
+    name: str  # with its namespace, if it has one
+    kind: str  # as log prefixes call it
     rules: tuple
 
 
@@ -165,15 +168,29 @@ def _directions(spec: dict) -> set:
 def policies_of(cluster: Cluster, pod: Pod, direction: str) -> tuple:
     """The policies that select the pod in that direction, in the order in which they are asked."""
     selecting = [
-        p
+        (KUBERNETES_ORDER, f"{p['metadata']['name']}/{pod.namespace}/KubernetesNetworkPolicy", p)
         for p in cluster.of("NetworkPolicy")
         if p["apiVersion"].startswith("networking.k8s.io/")
         and p["metadata"]["namespace"] == pod.namespace
         and direction in _directions(p["spec"])
         and matches(p["spec"].get("podSelector") or {}, pod.labels)
     ]
-    selecting.sort(key=lambda p: p["metadata"]["name"])
-    return tuple(Policy(pod.namespace, p["metadata"]["name"], _rules(cluster, pod, p, direction)) for p in selecting)
+    selecting += calico.selecting(cluster, pod, direction)
+    selecting.sort(key=lambda found: found[:2])
+    return tuple(_policy(cluster, pod, policy, direction) for _, _, policy in selecting)
+
+
+def _policy(cluster: Cluster, pod: Pod, policy: dict, direction: str) -> Policy:
+    name = policy["metadata"]["name"]
+    if policy["apiVersion"].startswith("networking.k8s.io/"):
+        return Policy(f"{pod.namespace}/{name}", "knp", _rules(cluster, pod, policy, direction))
+    rules = tuple(
+        Rule(part.index, part.nets, part.excepted, part.protocol, part.ports, part.action)
+        for part in calico.parts(cluster, policy, direction)
+    )
+    if policy["kind"] == "GlobalNetworkPolicy":
+        return Policy(name, "gnp", rules)
+    return Policy(f"{pod.namespace}/{name}", "np", rules)
 
 
 def decide(cluster: Cluster, pod: Pod, direction: str, peer: str, protocol: str, port: int) -> Verdict:
@@ -184,8 +201,8 @@ def decide(cluster: Cluster, pod: Pod, direction: str, peer: str, protocol: str,
     for policy in selecting:
         for rule in policy.rules:
             if rule.matches(peer, protocol, port):
-                return Verdict("allow", (f"{policy.namespace}/{policy.name}",), rule.index)
-    return Verdict("deny", tuple(f"{p.namespace}/{p.name}" for p in selecting), -1)
+                return Verdict(rule.action, (policy.name,), rule.index)
+    return Verdict("deny", tuple(p.name for p in selecting), -1)
 
 
 def _log(prefix: str, direction: str) -> str:
@@ -200,8 +217,9 @@ def _pod_chain(cluster: Cluster, pod: Pod, direction: str) -> list:
     lines = []
     for policy in selecting:
         for rule in policy.rules:
-            prefix = f"AP{letter}{rule.index}|knp/{policy.namespace}/{policy.name}"
-            lines.append(f"{rule.expression(direction)}{_log(prefix, direction)} return")
+            prefix = f"{rule.action[0].upper()}P{letter}{rule.index}|{policy.kind}/{policy.name}"
+            verdict = "return" if rule.action == "allow" else "drop"
+            lines.append(f"{rule.expression(direction)}{_log(prefix, direction)} {verdict}")
     return [*lines, f"{_log(f'DP{letter}|default', direction)} drop"]
 
 

@@ -9,10 +9,10 @@ import manifests
 import network
 
 TABLE = "weirlab_faults"
-# Kinds of policies and network sets that come and go. The data plane enforces NetworkPolicy; the staged kinds are there for
-# who reads the manifests.
-NAMESPACED = {"NetworkPolicy", "NetworkSet", "StagedKubernetesNetworkPolicy"}
-CHANGED = {*NAMESPACED, "GlobalNetworkSet"}
+# Kinds of policies and network sets that come and go. The staged ones are there for who reads the manifests: nothing
+# enforces them.
+NAMESPACED = {"NetworkPolicy", "NetworkSet", "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy"}
+CHANGED = {*NAMESPACED, "GlobalNetworkSet", "GlobalNetworkPolicy", "StagedGlobalNetworkPolicy"}
 
 
 def do(lab, words: list) -> str:

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
 #include "cluster/manifest_reader.h"
 
 namespace weir::app {
@@ -41,6 +45,8 @@ std::vector<policy::Finding> lint(const std::string& policies) {
 std::string briefly(const std::vector<policy::Finding>& findings) {
   std::string text;
   for (const policy::Finding& f : findings) {
+    const auto checks = policy::lint_checks();
+    EXPECT_TRUE(std::any_of(checks.begin(), checks.end(), [&](const auto& c) { return c.name == f.check; })) << f.check;
     text += std::string(policy::to_string(f.severity)) + " " + f.check + " " + f.object + " " + f.path + "; ";
   }
   return text;
@@ -226,6 +232,19 @@ TEST(PolicyLint, WithoutPodsNobodyIsMissed) {
   const auto findings = lint_policies(std::move(objects));
   ASSERT_TRUE(findings.ok());
   EXPECT_EQ(briefly(findings.value()), "");
+}
+
+TEST(PolicyLint, EveryCheckStandsInTheDocumentation) {
+  std::ifstream file("docs/policy.md");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::size_t begin = text.find("| check | what it finds |");
+  ASSERT_NE(begin, std::string::npos);
+  std::string want = "| check | what it finds |\n|---|---|\n";
+  for (const policy::LintCheck& check : policy::lint_checks()) {
+    want += "| `" + std::string(check.name) + "` | " + std::string(check.what) + " |\n";
+  }
+  EXPECT_EQ(text.substr(begin, want.size()), want);
+  EXPECT_NE(text.substr(begin + want.size(), 3), "| `");
 }
 
 TEST(PolicyLint, IsToldAsTextAndAsJson) {

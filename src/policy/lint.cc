@@ -3,11 +3,36 @@
 #include "policy/lint.h"
 
 #include <algorithm>
+#include <array>
 #include <tuple>
 
 #include "policy/internal/lint.h"
 
 namespace weir::policy {
+namespace {
+
+constexpr std::array<LintCheck, 15> kChecks{{
+    {"block-holds-pods",
+     "an ipBlock or networks with addresses of pods in it: plugins differ in whether it means them"},
+    {"blocks-dns", "pods that may not ask the cluster's DNS"},
+    {"deletes-nothing", "a staged deletion of a policy that is not there"},
+    {"empty-peer", "a peer that is `{}` and matches nobody"},
+    {"equal-priority", "two admin policies of one priority with pods in common: their order is not defined"},
+    {"fails-closed", "an admin policy or rule that is not understood, and so allows nothing or denies everything"},
+    {"label-typo", "a label that nobody has, but somebody has almost"},
+    {"no-tier", "a tier that does not exist"},
+    {"policy-types", "rules in a direction that the policy is not for, and directions that it is for unasked"},
+    {"port-name", "the name of a port that no pod concerned declares"},
+    {"redundant-rule", "a rule of a Kubernetes policy that allows what another one of it allows already"},
+    {"selects-nothing", "a selector that selects nobody"},
+    {"service-port", "the port of a service where policies see that of its pods"},
+    {"shadowed-policy", "a policy of which no rule is ever reached"},
+    {"unreachable-rule", "a rule behind one that matches whatever it would match"},
+}};
+
+}  // namespace
+
+std::span<const LintCheck> lint_checks() { return kChecks; }
 
 const char* to_string(Severity severity) {
   switch (severity) {

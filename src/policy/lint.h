@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip.h"
@@ -33,6 +35,14 @@ struct Finding {
   std::string repair;
 };
 
+struct LintCheck {
+  std::string_view name;
+  /// What it finds.
+  std::string_view what;
+};
+/// Every check, by name.
+std::span<const LintCheck> lint_checks();
+
 /// A service as clients and pods see it.
 struct LintService {
   std::string namespace_name, name;
@@ -54,12 +64,7 @@ struct LintInputs {
   std::vector<LintService> services;
 };
 
-/// All findings, by object, path and check.
-///
-/// Checks: selectors that select nobody; labels that nobody has but somebody has almost; rules that are never reached,
-/// whole policies too; pods that may not ask DNS; equal priorities that overlap; blocks of addresses that hold pods; a
-/// service's port where the pods' is wanted; names of ports that nobody declares; policyTypes that do other than the
-/// rules suggest; tiers that do not exist; admin rules that fail closed; staged deletions of nothing.
+/// All findings of lint_checks(), by object, path and check.
 /// Cost: every pair of policies whose pods overlap. Errors: as Engine::create().
 Result<std::vector<Finding>> lint(const LintInputs& inputs);
 

@@ -21,8 +21,14 @@ import agents  # noqa: E402
 from lab_under_test import lab  # noqa: E402
 
 SOURCES = ("ebpf", "conntrack")
-STAGED = "StagedKubernetesNetworkPolicy"
-# One of a new policy that isolates, one that opens, one in the place of another, one that takes another away.
+# What each staged kind becomes when it is applied: its API, its kind, and what traces call both.
+TWINS = {
+    "StagedKubernetesNetworkPolicy": ("networking.k8s.io/v1", "NetworkPolicy", "|sknp:", "|knp:"),
+    "StagedNetworkPolicy": ("projectcalico.org/v3", "NetworkPolicy", "|snp:", "|np:"),
+    "StagedGlobalNetworkPolicy": ("projectcalico.org/v3", "GlobalNetworkPolicy", "|sgnp:", "|gnp:"),
+}
+# One of a new policy that isolates, one that opens, one in the place of another, one that takes another away; and of Calico's
+# some that deny and allow before and behind those.
 POLICIES = """
 apiVersion: projectcalico.org/v3
 kind: StagedKubernetesNetworkPolicy
@@ -67,6 +73,28 @@ apiVersion: projectcalico.org/v3
 kind: StagedKubernetesNetworkPolicy
 metadata: {name: ignored, namespace: shop}
 spec: {stagedAction: Ignore, podSelector: {}}
+---
+apiVersion: projectcalico.org/v3
+kind: StagedNetworkPolicy
+metadata: {name: guard-cart, namespace: shop}
+spec:
+  order: 10
+  selector: app in {'cart', 'checkout'} && has(tier)
+  types: [Ingress]
+  ingress:
+  - {action: Deny, protocol: TCP, source: {selector: app == 'frontend' && pod-template-hash != ''}, destination: {ports: ["8000:8079"]}}
+  - {action: Allow, source: {nets: [10.244.1.0/24], notNets: [10.244.1.80/28]}}
+  - {action: Allow, protocol: UDP, source: {namespaceSelector: has(team), selector: app == 'prometheus'}}
+---
+apiVersion: projectcalico.org/v3
+kind: StagedGlobalNetworkPolicy
+metadata: {name: open-egress}
+spec:
+  order: 5000
+  selector: tier == 'backend'
+  egress:
+  - {action: Deny, protocol: TCP, destination: {namespaceSelector: all(), selector: app == 'coredns'}}
+  - {action: Allow, protocol: TCP, destination: {ports: [5432, 7777, 9090]}}
 """
 # Beside the ports that a pod declares: those that policies name, one that nobody does.
 EXTRA_PORTS = (("TCP", 7777), ("TCP", 9091), ("UDP", 7777))
@@ -158,7 +186,9 @@ class World:
 def traces(answer: dict, which: str) -> list:
     """Of both ends, as they are named once nothing is staged."""
     ends = [answer[side][which] for side in ("egress", "ingress") if answer[side]]
-    return [[entry.replace("|sknp:", "|knp:") for entry in end] for end in ends]
+    for _, _, staged, enforced in TWINS.values():
+        ends = [[entry.replace(staged, enforced) for entry in end] for end in ends]
+    return ends
 
 
 def allows(answer: dict, which: str) -> bool:
@@ -170,7 +200,7 @@ def twins(policies: list) -> tuple:
     put, gone = [], []
     for policy in copy.deepcopy(policies):
         action = policy["spec"].pop("stagedAction", "Set")
-        policy.update(apiVersion="networking.k8s.io/v1", kind="NetworkPolicy")
+        policy["apiVersion"], policy["kind"], *_ = TWINS[policy["kind"]]
         if action in ("Set", "Delete"):
             (put if action == "Set" else gone).append(policy)
     return put, gone

@@ -59,6 +59,12 @@ def cases(folder, capture, manifests):
         ("unwritable output", ["replay", str(capture), "--flows", str(folder / "no/such/flows.log")], 1, "No such file", False),
         ("eval without manifests", ["policy", "eval"], 2, "--cluster", False),
         ("eval of nothing", ["policy"], 2, "subcommand", False),
+        ("trace without a port", ["policy", "trace", "a/b", "c/d", "--cluster", str(manifests)], 2, "wants a port", False),
+        ("trace of a wrong time", ["policy", "trace", "a/b", "c/d:1", "--cluster", str(manifests), "--at", "noon"], 2, "'noon'",
+         False),
+        ("trace of nobody", ["policy", "trace", "a/b", "c/d:1", "--cluster", str(manifests)], 1, "no pod a/b", False),
+        ("lint of a bad object", ["policy", "lint", "--cluster", bad_pod], 1, "containerPort", False),
+        ("lint without manifests", ["policy", "lint"], 2, "--cluster", False),
     ]
 
 
