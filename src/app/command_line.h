@@ -7,11 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "app/completion.h"
+
 namespace weir::app {
 
 /// Parses the words after the subcommand. A value is the exit code to leave with: 0 after --help, 2 after a usage
 /// error, of which one line says what is wrong and where to look.
 inline std::optional<int> parse_command_line(CLI::App& app, std::span<const char* const> args) {
+  if (args.size() == 3 && args[0] == kCompleteWord) {
+    print_completions(app, args[1], args[2]);
+    return 0;
+  }
   // The parser takes the words from the back.
   std::vector<std::string> words(args.rbegin(), args.rend());
   try {

@@ -9,6 +9,7 @@
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "app/observe_files.h"
+#include "app/observe_server.h"
 #include "app/output_options.h"
 #include "app/query_options.h"
 #include "observe/dns_flags.h"
@@ -35,7 +36,13 @@ Result<int> show(const CLI::App& app, DnsOptions& options) {
   }
   TRY(options.times.select(std::time(nullptr), selection));
   TRY_ASSIGN(observe::PrintOptions print, options.output.print_options(options.times.follow));
-  options.source.choose(kCommand);
+  TRY_ASSIGN(std::optional<observe::ServerClient> server, options.source.open(kCommand));
+  if (server && options.times.follow) return invalid_argument("a server follows flows only: --input-file");
+  if (server) {
+    const ServerQuestion question{"dns", std::move(selection), !options.source.all_reporters, options.times.follow};
+    return print_server<model::LogType::kDns, observe::DnsPrinter>(kCommand, *server, question, std::move(print),
+                                                                   !options.output.no_pager);
+  }
   return print_files<model::LogType::kDns, observe::DnsPrinter>({kCommand, options.source.files, std::move(selection),
                                                                  std::move(print), options.times.follow,
                                                                  !options.output.no_pager, options.output.silent});

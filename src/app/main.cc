@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <cstring>
 #include <span>
+#include <string_view>
 
 #include "app/commands.h"
+#include "app/completion.h"
 
 namespace {
 
@@ -16,16 +18,19 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"agent", "watch this node's connections and write flow, DNS and L7 logs", weir::app::run_agent},
+    {"completion", "print a completion script for a shell", weir::app::run_completion},
     {"config", "check, show or import options", weir::app::run_config},
     {"demo", "run a small cluster and show live what its agents see", weir::app::run_demo},
     {"dns", "show DNS lookups, filtered", weir::app::run_dns},
     {"doctor", "tell what this kernel offers and which sources the agent would use", weir::app::run_doctor},
+    {"graph", "show who talks to whom as a graph", weir::app::run_graph},
     {"observe", "show flow records, filtered", weir::app::run_observe},
     {"policy", "evaluate the policies of a cluster", weir::app::run_policy},
     {"replay", "read capture files, write flow, DNS and L7 logs", weir::app::run_replay},
     {"server", "store logs and answer questions about them", weir::app::run_server},
     {"ship", "send a node's logs to a server or other destinations", weir::app::run_ship},
     {"status", "ask the running agent, or a server, how it does", weir::app::run_status},
+    {"top", "show who or what has the most of the traffic", weir::app::run_top},
     {"up", "agent and server in one process", weir::app::run_up},
     {"version", "print the version", weir::app::run_version},
 };
@@ -46,6 +51,10 @@ int main(int argc, char** argv) {
   }
   if (std::strcmp(words[1], "--help") == 0 || std::strcmp(words[1], "-h") == 0 || std::strcmp(words[1], "help") == 0) {
     print_usage(stdout);
+    return 0;
+  }
+  if (words[1] == weir::app::kCompleteWord) {
+    for (const Command& command : kCommands) std::puts(command.name);
     return 0;
   }
   const char* name = std::strcmp(words[1], "--version") == 0 ? "version" : words[1];

@@ -23,7 +23,8 @@ constexpr std::size_t kMaxLineBytes = 1 << 20;
 
 struct Options {
   std::vector<std::string> manifests;
-  std::string trace_names = "documented";
+  std::string trace_names = "documented", node_traffic = "evaluate";
+  bool blocks_outside_only = false, calico_pending = false, explain = false;
 };
 
 /// Answers what has come so far before it waits for more, so that a program can ask and read in turns.
@@ -76,7 +77,11 @@ Result<int> eval(const Options& options) {
   for (const std::string& line : notes.lines()) std::fprintf(stderr, "weir: %s\n", line.c_str());
   policy::EngineOptions engine;
   if (options.trace_names == "kind") engine.trace_names = policy::TraceNames::kKind;
-  TRY_ASSIGN(PolicyEval evaluator, PolicyEval::create(std::move(objects), engine));
+  engine.ip_block_matches_pods = !options.blocks_outside_only;
+  engine.calico_compatible = options.calico_pending;
+  if (options.node_traffic == "allow-local") engine.node_traffic = policy::NodeTraffic::kAllowLocal;
+  if (options.node_traffic == "allow-all") engine.node_traffic = policy::NodeTraffic::kAllowAll;
+  TRY_ASSIGN(PolicyEval evaluator, PolicyEval::create(std::move(objects), engine, options.explain));
   TRY_ASSIGN(OutputFile output, OutputFile::open("-"));
   return Conversation(evaluator, output).run();
 }
@@ -91,19 +96,29 @@ int run_policy(std::span<const char* const> args) {
       app.add_subcommand("eval", "Decide connections: queries in, verdicts out, one JSON object a line");
   command
       ->add_option("--cluster", options.manifests,
-                   "Kubernetes and Calico objects: a YAML or JSON file, or a folder of them")
+                   "Kubernetes, Calico and Cilium objects: a YAML or JSON file, or a folder of them")
       ->required()
       ->type_name("PATH");
   command->add_option("--trace-names", options.trace_names, "How traces name policies: documented or kind")
       ->check(CLI::IsMember({"documented", "kind"}))
       ->capture_default_str();
+  command
+      ->add_option("--node-traffic", options.node_traffic, "Between nodes and pods: evaluate, allow-local or allow-all")
+      ->check(CLI::IsMember({"evaluate", "allow-local", "allow-all"}))
+      ->capture_default_str();
+  command->add_flag("--blocks-outside-only", options.blocks_outside_only,
+                    "ipBlock and networks match no addresses of pods");
+  command->add_flag("--calico-pending", options.calico_pending, "Pending traces as Calico makes them");
+  command->add_flag("--explain", options.explain, "Denials say which rule came closest to allowing");
   command->footer(
       "query    {\"src\":\"ns/pod|ip\",\"dst\":\"ns/pod|ip\",\"protocol\":\"TCP|UDP|SCTP|ICMP\",\"port\":80,\n"
-      "          optional \"srcPort\",\"icmpType\",\"icmpCode\"}\n"
+      "          optional \"srcPort\",\"icmpType\",\"icmpCode\",\"dstNames\":[...],\"httpMethod\",\"httpPath\"}\n"
       "verdict  {...query...,\"allowed\":true,\"egress\":{\"action\":\"allow|deny\",\"enforced_policies\":[...],\n"
-      "          \"pending_policies\":[...]}|null,\"ingress\":{...}|null}    null: no managed pod\n"
+      "          \"pending_policies\":[...]}|null,\"ingress\":{...}|null}    null: no managed pod; an end may have\n"
+      "          \"uncertain\":[\"http|layer7|domain|snat\"] and \"nearest_miss\":{...}\n"
       "Exit code: 0 done, 1 a query had no answer ({...query...,\"error\":\"...\"}) or an input failed, 2 usage.");
-  const PolicyCommand commands[] = {{command, [&] { return eval(options); }}, declare_policy_trace(app)};
+  const PolicyCommand commands[] = {
+      {command, [&] { return eval(options); }}, declare_policy_trace(app), declare_policy_lint(app)};
   if (const std::optional<int> code = parse_command_line(app, args)) return *code;
   for (const PolicyCommand& one : commands) {
     if (!one.command->parsed()) continue;

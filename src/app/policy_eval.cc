@@ -39,7 +39,39 @@ Result<std::optional<std::uint16_t>> read_number(Object query, const char* field
   return std::optional<std::uint16_t>(static_cast<std::uint16_t>(value));
 }
 
-Result<policy::Query> read_query(const cluster::Ledger& ledger, Object object) {
+/// A query and what it refers to, which is in the parsed line.
+struct ParsedQuery {
+  policy::Query query;
+  std::vector<std::string_view> names;
+  policy::HttpRequest http;
+  bool has_http = false;
+};
+
+Status read_names(Object object, std::vector<std::string_view>& names) {
+  const auto element = object["dstNames"];
+  if (element.error() != simdjson::SUCCESS || element.is_null()) return {};
+  simdjson::dom::array list;
+  if (element.get(list) != simdjson::SUCCESS) return invalid_argument("\"dstNames\" is no list of names");
+  for (const auto name : list) {
+    if (name.get(names.emplace_back()) != simdjson::SUCCESS)
+      return invalid_argument("\"dstNames\" is no list of names");
+  }
+  return {};
+}
+
+Status read_http(Object object, ParsedQuery& parsed) {
+  const bool method = object["httpMethod"].error() == simdjson::SUCCESS;
+  const bool path = object["httpPath"].error() == simdjson::SUCCESS;
+  if (!method && !path) return {};
+  if (object["httpMethod"].get(parsed.http.method) != simdjson::SUCCESS ||
+      object["httpPath"].get(parsed.http.path) != simdjson::SUCCESS) {
+    return invalid_argument("\"httpMethod\" and \"httpPath\" are not both strings");
+  }
+  parsed.has_http = true;
+  return {};
+}
+
+Result<policy::Query> read_tuple(const cluster::Ledger& ledger, Object object) {
   TRY_ASSIGN(PolicyEnd source, read_end(ledger, object, "src"));
   TRY_ASSIGN(PolicyEnd dest, read_end(ledger, object, "dst"));
   choose_addresses(source, dest);
@@ -67,6 +99,16 @@ Result<policy::Query> read_query(const cluster::Ledger& ledger, Object object) {
   return query;
 }
 
+/// Into `parsed`, which then must stay where it is: the query points into it.
+Status read_query(const cluster::Ledger& ledger, Object object, ParsedQuery& parsed) {
+  TRY_ASSIGN(parsed.query, read_tuple(ledger, object));
+  TRY(read_names(object, parsed.names));
+  TRY(read_http(object, parsed));
+  parsed.query.dest_names = parsed.names;
+  if (parsed.has_http) parsed.query.http = &parsed.http;
+  return {};
+}
+
 /// The members of the query but those that the answer sets, with a comma after each.
 void append_members(Object query, std::string& out) {
   for (const auto [key, value] : query) {
@@ -78,7 +120,33 @@ void append_members(Object query, std::string& out) {
   }
 }
 
-void append_side(std::string& out, const policy::SideVerdict& side) {
+void append_uncertainty(std::string& out, std::uint8_t uncertainty) {
+  if (uncertainty == policy::kExact) return;
+  out += R"(,"uncertain":[)";
+  const char* separator = "";
+  for (const auto& [bit, name] : {std::pair{policy::kHttp, "http"}, std::pair{policy::kLayer7, "layer7"},
+                                  std::pair{policy::kDomain, "domain"}, std::pair{policy::kSnat, "snat"}}) {
+    if ((uncertainty & bit) == 0) continue;
+    out += separator;
+    json::append_string(out, name);
+    separator = ",";
+  }
+  out += ']';
+}
+
+void append_miss(std::string& out, const policy::NearestMiss& miss) {
+  out += R"(,"nearest_miss":{"tier":)";
+  json::append_string(out, miss.tier);
+  out += R"(,"policy":)";
+  json::append_string(out, miss.policy);
+  out += R"(,"rule":)" + std::to_string(miss.rule) + R"(,"term":)";
+  json::append_string(out, miss.term);
+  out += R"(,"wanted":)";
+  json::append_string(out, miss.wanted);
+  out += R"(,"other_terms":)" + std::to_string(miss.others) + "}";
+}
+
+void append_side(std::string& out, const policy::SideVerdict& side, const std::optional<policy::NearestMiss>& miss) {
   if (!side.managed) {
     out += "null";
     return;
@@ -97,6 +165,8 @@ void append_side(std::string& out, const policy::SideVerdict& side) {
   append_trace(*side.enforced);
   out += R"(,"pending_policies":)";
   append_trace(*side.pending);
+  append_uncertainty(out, side.uncertainty);
+  if (miss) append_miss(out, *miss);
   out += '}';
 }
 
@@ -114,6 +184,7 @@ struct PolicyEval::Impl {
   cluster::Ledger ledger;
   std::unique_ptr<policy::Engine> engine;
   simdjson::dom::parser parser;
+  bool explain = false;
 };
 
 PolicyEval::PolicyEval(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -121,8 +192,10 @@ PolicyEval::PolicyEval(PolicyEval&&) noexcept = default;
 PolicyEval& PolicyEval::operator=(PolicyEval&&) noexcept = default;
 PolicyEval::~PolicyEval() = default;
 
-Result<PolicyEval> PolicyEval::create(cluster::ClusterObjects objects, const policy::EngineOptions& options) {
+Result<PolicyEval> PolicyEval::create(cluster::ClusterObjects objects, const policy::EngineOptions& options,
+                                      bool explain) {
   auto impl = std::make_unique<Impl>(std::move(objects));
+  impl->explain = explain;
   TRY_ASSIGN(impl->engine, policy::Engine::create(options, engine_inputs(impl->ledger)));
   return PolicyEval(std::move(impl));
 }
@@ -139,17 +212,22 @@ bool PolicyEval::answer(std::string_view line, std::uint64_t line_number, std::s
     return false;
   }
   append_members(object, out);
-  auto query = read_query(impl_->ledger, object);
-  if (!query.ok()) {
-    const bool unknown = query.error().code == ErrorCode::kNotFound;
-    append_error(out, unknown ? query.error().message : where + query.error().message);
+  ParsedQuery parsed;
+  const Status read = read_query(impl_->ledger, object, parsed);
+  if (!read.ok()) {
+    const bool unknown = read.error().code == ErrorCode::kNotFound;
+    append_error(out, unknown ? read.error().message : where + read.error().message);
     return false;
   }
-  const policy::Verdict verdict = impl_->engine->evaluate(query.value());
+  const policy::Verdict verdict = impl_->engine->evaluate(parsed.query);
+  const auto miss = [&](const policy::SideVerdict& side, bool egress) -> std::optional<policy::NearestMiss> {
+    if (!impl_->explain || side.action != model::Action::kDeny) return std::nullopt;
+    return impl_->engine->nearest_miss(parsed.query, egress);
+  };
   out += verdict.allowed() ? R"("allowed":true,"egress":)" : R"("allowed":false,"egress":)";
-  append_side(out, verdict.egress);
+  append_side(out, verdict.egress, miss(verdict.egress, true));
   out += R"(,"ingress":)";
-  append_side(out, verdict.ingress);
+  append_side(out, verdict.ingress, miss(verdict.ingress, false));
   out += "}\n";
   return true;
 }

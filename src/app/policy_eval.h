@@ -13,16 +13,20 @@ namespace weir::app {
 
 /// Answers connection queries in JSON by the policies of a cluster: what `weir policy eval` does with each line.
 ///
-/// query    {"src":"ns/pod|ip","dst":"ns/pod|ip","protocol":"TCP|UDP|SCTP|ICMP","port":80, optional
-/// "srcPort","icmpType",
-///          "icmpCode"}; other members are carried along. An ip is a plain address, whichever pod may own it.
+/// query    {"src":"ns/pod|ip","dst":"ns/pod|ip","protocol":"TCP|UDP|SCTP|ICMP","port":80}, optional "srcPort",
+///          "icmpType", "icmpCode", "dstNames":["example.org"], "httpMethod" and "httpPath"; other members are carried
+///          along. An ip is a plain address, whichever pod may own it.
 /// verdict
 /// {…query…,"allowed":true,"egress":{"action":"allow|deny","enforced_policies":[…],"pending_policies":[…]}|null,
-///          "ingress":{…}|null}; null: that end is no managed pod. {…query…,"error":"…"} if there is no verdict.
+///          "ingress":{…}|null}; null: that end is no managed pod. An end may have
+///          "uncertain":["http","layer7","domain", "snat"], and
+///          "nearest_miss":{"tier","policy","rule","term","wanted","other_terms"} if it denies and `explain` is set.
+///          {…query…,"error":"…"} if there is no verdict.
 /// Threads: one.
 class PolicyEval {
  public:
-  static Result<PolicyEval> create(cluster::ClusterObjects objects, const policy::EngineOptions& options);
+  static Result<PolicyEval> create(cluster::ClusterObjects objects, const policy::EngineOptions& options,
+                                   bool explain = false);
   PolicyEval(PolicyEval&&) noexcept;
   PolicyEval& operator=(PolicyEval&&) noexcept;
   ~PolicyEval();

@@ -112,5 +112,41 @@ TEST_F(PolicyEvalTest, PodsUseTheFamilyOfTheOtherEnd) {
   EXPECT_NE(v4.find(R"(0|default|shop/knp.default.web|allow|0)"), std::string::npos);
 }
 
+TEST(PolicyEvalExplained, DenialsNameTheNearestMissAndDoubtsTheirReason) {
+  cluster::ClusterObjects objects;
+  cluster::ManifestNotes notes;
+  const std::string manifests = std::string(kManifests) + R"(
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: out, namespace: shop}
+spec:
+  selector: app == 'web'
+  types: [Egress]
+  egress:
+  - {action: Allow, protocol: TCP, http: {methods: [GET]}, destination: {nets: [198.51.100.0/24]}}
+)";
+  ASSERT_TRUE(cluster::read_manifest_text("test", manifests, false, objects, notes).ok());
+  PolicyEval eval = PolicyEval::create(std::move(objects), {}, true).value();
+  const auto ask = [&](std::string_view query) {
+    std::string out;
+    EXPECT_TRUE(eval.answer(query, 1, out)) << out;
+    return out;
+  };
+  EXPECT_NE(ask(R"({"src":"203.0.113.1","dst":"shop/web","protocol":"TCP","port":81})")
+                .find(R"("nearest_miss":{"tier":"default","policy":"shop/knp.default.web","rule":0,"term":"ports",)"
+                      R"("wanted":"TCP 80","other_terms":0})"),
+            std::string::npos);
+  const std::string tuple = R"({"src":"shop/web","dst":"198.51.100.7","protocol":"TCP","port":80)";
+  EXPECT_NE(ask(tuple + "}").find(R"("uncertain":["http"])"), std::string::npos);
+  const std::string get = ask(tuple + R"(,"httpMethod":"GET","httpPath":"/"})");
+  EXPECT_NE(get.find(R"("allowed":true)"), std::string::npos);
+  EXPECT_EQ(get.find("uncertain"), std::string::npos);
+  EXPECT_NE(ask(tuple + R"(,"httpMethod":"PUT","httpPath":"/"})").find(R"("term":"http")"), std::string::npos);
+  std::string out;
+  EXPECT_FALSE(eval.answer(tuple + R"(,"httpMethod":"PUT"})", 3, out));
+  EXPECT_FALSE(eval.answer(tuple + R"(,"dstNames":"x"})", 3, out));
+}
+
 }  // namespace
 }  // namespace weir::app

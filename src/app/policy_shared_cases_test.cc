@@ -254,5 +254,41 @@ TEST(PolicySharedCases, RelationsBetweenCasesHold) {
   EXPECT_EQ(count, 57U);
 }
 
+TEST(PolicySharedCases, HttpPathsAgree) {
+  WEIR_REQUIRE_SHARED_DATA(data);
+  simdjson::dom::parser parser;
+  std::size_t count = 0;
+  model::Endpoint client, server;
+  const model::LabelSet labels;
+  for (model::Endpoint* pod : {&client, &server}) {
+    pod->type = model::EndpointType::kWorkload;
+    pod->namespace_name = "ns";
+    pod->labels = &labels;
+    pod->pod_index = pod == &client ? 0 : 1;
+  }
+  const auto vectors = parser.load((data / "policy/vectors/calico-http-paths.json").string());
+  for (const element vector : array_of(vectors["paths"])) {
+    SCOPED_TRACE(std::string(text(vector, "title")));
+    ++count;
+    model::CalicoPolicy policy;
+    policy.namespace_name = "ns";
+    policy.ingress.resize(1);
+    model::HttpMatch& http = policy.ingress[0].http.emplace();
+    for (const element path : array_of(vector["paths"])) {
+      const bool prefix = path["prefix"].error() == simdjson::SUCCESS;
+      http.paths.push_back({std::string(text(path, prefix ? "prefix" : "exact")), prefix});
+    }
+    policy::EngineInputs inputs;
+    inputs.policies.calico_policies = {std::make_shared<const model::CalicoPolicy>(policy)};
+    inputs.pods = {&client, &server};
+    const auto engine = policy::Engine::create({}, inputs).value();
+    const policy::HttpRequest request{"GET", text(vector, "request")};
+    policy::Query query{&client, &server, {}, {}, 6, 40'000, 80};
+    query.http = &request;
+    EXPECT_EQ(engine->evaluate(query).allowed(), vector["match"].get_bool().value());
+  }
+  EXPECT_EQ(count, 16U);
+}
+
 }  // namespace
 }  // namespace weir::app

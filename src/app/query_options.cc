@@ -1,26 +1,69 @@
 #include "app/query_options.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "observe/time_text.h"
 
 namespace weir::app {
 
 void SourceOptions::add_to(CLI::App& app) {
+  server_option_ = app.add_option("--server", server,
+                                  "address of a Weir server; else $WEIR_SERVER, else " + std::string(kDefaultServer))
+                       ->envname("WEIR_SERVER")
+                       ->type_name("URL")
+                       ->group("Source");
+  app.add_option("--token-file", token_file, "token for the server; else $WEIR_TOKEN")->group("Source");
+  app.add_option("--tls-ca-cert-files", ca_file, "certificates (PEM) that the server's is checked with")
+      ->group("Source");
+  app.add_option("--tls-client-cert-file", certificate_file, "our own certificate (PEM)")->group("Source");
+  app.add_option("--tls-client-key-file", key_file, "its private key (PEM)")->group("Source");
+  app.add_flag("--tls-allow-insecure", insecure, "do not check the server's certificate")->group("Source");
   app.add_option("--input-file", files,
                  "read log files instead of asking a server: a node's flows.log (its rotated files are found), saved "
                  "JSON lines, a folder of logs, or - for standard input")
       ->allow_extra_args(false)
       ->group("Source");
+  app.add_flag("--all-reporters", all_reporters,
+               "server: both records of a connection between two pods, not one (files: always)")
+      ->group("Source");
 }
 
-void SourceOptions::choose(const char* command) {
-  if (!files.empty()) return;
-  std::fprintf(stderr, "%s: reading %s\n", command, kLogDirectory);
+Result<observe::ServerClient> SourceOptions::client(const std::string& url) const {
+  observe::ServerOptions options{url, {}, ca_file, certificate_file, key_file, insecure};
+  if (!token_file.empty()) {
+    TRY_ASSIGN(const FileBytes bytes, FileBytes::open(token_file));
+    options.token = trim(bytes.text());
+  } else if (const char* token = std::getenv("WEIR_TOKEN")) {
+    options.token = token;
+  }
+  return observe::ServerClient::create(std::move(options));
+}
+
+Result<std::optional<observe::ServerClient>> SourceOptions::open(const char* command) {
+  using Client = std::optional<observe::ServerClient>;
+  if (!files.empty()) return Client();
+  if (!server.empty()) {
+    TRY_ASSIGN(observe::ServerClient named, client(server));
+    return Client(std::move(named));
+  }
+  TRY_ASSIGN(observe::ServerClient local, client(kDefaultServer));
+  if (local.is_there()) return Client(std::move(local));
+  const std::string logs = std::string(kLogDirectory) + "/flows.log";
+  if (::access(logs.c_str(), R_OK) != 0) {
+    return Error{ErrorCode::kUnavailable, "no server answers at " + std::string(kDefaultServer) +
+                                              ", and this node has no " + logs +
+                                              ": name a server with --server, or files with --input-file"};
+  }
+  std::fprintf(stderr, "%s: no server answers at %s; reading %s\n", command, kDefaultServer, kLogDirectory);
   files = {kLogDirectory};
+  return Client();
 }
 
 void TimeOptions::add_range_to(CLI::App& app) {

@@ -12,18 +12,30 @@
 #include "base/result.h"
 #include "observe/filter_flag.h"
 #include "observe/record_scan.h"
+#include "observe/server_client.h"
 
 namespace weir::app {
 
 inline constexpr const char* kLogDirectory = "/var/log/weir";
 
+inline constexpr const char* kDefaultServer = "http://127.0.0.1:4680";
+
 /// Where records come from.
 struct SourceOptions {
-  std::string server, token_file, ca_file;
+  std::string server, token_file, ca_file, certificate_file, key_file;
+  bool insecure = false;
+  /// Both records of a connection between two pods, not one.
+  bool all_reporters = false;
   std::vector<std::string> files;
+
   void add_to(CLI::App& app);
-  /// After parsing: where nothing was named, the logs of this node, and says so.
-  void choose(const char* command);
+  /// After parsing: the server, or none if files are to be read. Where nothing was named: the server of this machine if
+  /// it answers, else this node's own logs, which is told.
+  Result<std::optional<observe::ServerClient>> open(const char* command);
+
+ private:
+  CLI::Option* server_option_ = nullptr;
+  Result<observe::ServerClient> client(const std::string& url) const;
 };
 
 /// Which times, as typed.

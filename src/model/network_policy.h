@@ -82,6 +82,8 @@ struct NetworkPolicy {
   bool applies_egress = false;
   std::vector<NetworkPolicyRule> ingress;
   std::vector<NetworkPolicyRule> egress;
+  /// For lint: the object says policyTypes itself; it has an `egress`, if only an empty one.
+  bool types_given = false, egress_given = false;
   StagedAction staged = StagedAction::kNone;
   friend bool operator==(const NetworkPolicy&, const NetworkPolicy&) = default;
 };

@@ -27,7 +27,7 @@ constexpr FilterFlag kFlags[] = {
     {"qtype", "-t", "TYPE", "type asked for: A, AAAA, SRV, ...", ""},
     {"rcode", "", "RCODE", "NoError, NXDomain, ServFail, Timeout, ...", ""},
     {"failed", "", "", "lookups with any rcode but NoError", ""},
-    {"server", "", "IP", "address of the server", ""},
+    {"nameserver", "", "IP", "address of the server that was asked", ""},
     {"slower-than", "", "DURATION", "the slowest of the lookups took longer", ""},
     {"answer", "", "GLOB", "an address or name in the answer", ""},
     {"node-name", "", "GLOB", "node that reports", ""},
@@ -84,7 +84,7 @@ Result<std::string> test_of(const FlagUse& use, const std::vector<std::string>& 
     return selector;
   }
   if (use.name == "ip") return address_test(use, "ip");
-  if (use.name == "server") return address_test(use, "server");
+  if (use.name == "nameserver") return address_test(use, "server");
   if (use.name == "fqdn" || use.name == "name") {
     // The log's names have no final dot, but the root.
     const bool dotted = use.value.size() > 1 && use.value.ends_with('.');

@@ -137,6 +137,14 @@ std::string outcome_text(const model::FlowRecord& record) {
   return text.empty() ? "open" : text;
 }
 
+std::string port_text(std::string_view protocol, std::int64_t port) {
+  std::string text(protocol);
+  if (port < 0) return text;
+  if (!protocol.starts_with("icmp")) return text + "/" + std::to_string(port);
+  text += "/" + std::to_string(port / 256);
+  return port % 256 == 0 ? text : text + ":" + std::to_string(port % 256);
+}
+
 bool is_audit(const model::FlowRecord& record) {
   const model::PolicyTrace* pending = record.policies.pending;
   if (pending == nullptr || pending->entries.empty()) return false;

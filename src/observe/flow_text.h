@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,9 @@ std::string rule_text(const model::FlowRecord& record);
 std::string rule_text_of(std::string_view entry);
 /// "established", "refused", "unanswered", joined by '+'; "open" if none is known yet.
 std::string outcome_text(const model::FlowRecord& record);
+
+/// "tcp/443"; of ICMP the type, and the code unless it is 0: "icmp/8", "icmp/3:1"; "tcp" without a port (-1).
+std::string port_text(std::string_view protocol, std::int64_t port);
 
 /// A staged policy would decide otherwise than the enforced ones did.
 bool is_audit(const model::FlowRecord& record);

@@ -2,6 +2,7 @@
 // size: the matching rules of all APIs side by side, to be read against their documents
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,7 +18,9 @@ namespace weir::policy {
 
 class OracleMatch {
  public:
-  OracleMatch(const EngineOptions& options, const EngineInputs& inputs) : options_(options), set_(inputs.policies) {}
+  OracleMatch(const EngineOptions& options, const EngineInputs& inputs) : options_(options), set_(inputs.policies) {
+    for (const model::Endpoint* pod : inputs.pods) entities_.emplace(pod, make_entity(*pod));
+  }
 
   static bool managed(const model::Endpoint* end) {
     return end != nullptr && end->type == model::EndpointType::kWorkload && !end->host_network;
@@ -53,7 +56,9 @@ class OracleMatch {
     return nullptr;
   }
 
-  Entity entity_of(const model::Endpoint& pod) const {
+  const Entity& entity_of(const model::Endpoint& pod) const { return entities_.at(&pod); }
+
+  Entity make_entity(const model::Endpoint& pod) const {
     Entity entity;
     entity.pod = true;
     entity.ns = pod.namespace_name;
@@ -101,7 +106,7 @@ class OracleMatch {
                              return block_holds({item.ip_block->cidr}, peer, ip) && !in(item.ip_block->except, ip);
                            }
                            if (!managed(peer) || (!item.pod_selector && !item.namespace_selector)) return false;
-                           const Entity entity = entity_of(*peer);
+                           const Entity& entity = entity_of(*peer);
                            if (item.pod_selector && !item.pod_selector->matches(entity.labels)) return false;
                            return item.namespace_selector ? item.namespace_selector->matches(entity.ns_labels)
                                                           : entity.ns == policy.namespace_name;
@@ -314,6 +319,7 @@ class OracleMatch {
 
   EngineOptions options_;
   const model::PolicySet& set_;
+  std::map<const model::Endpoint*, Entity> entities_;
 };
 
 }  // namespace weir::policy

@@ -169,7 +169,7 @@ class Oracle {
 
   model::Action walk(const std::vector<Tier>& tiers, const Query& query, const model::Endpoint& subject, bool egress,
                      std::vector<std::string>& trace) const {
-    const OracleMatch::Entity pod = match_.entity_of(subject);
+    const OracleMatch::Entity& pod = match_.entity_of(subject);
     const auto add = [&](const std::string& tier, const std::string& name, model::Action action, std::int32_t rule) {
       trace.push_back(std::to_string(trace.size()) + "|" + tier + "|" + name + "|" + model::to_string(action) + "|" +
                       std::to_string(rule));

@@ -330,7 +330,7 @@ class Conformance : public StoreTest {
   }
 };
 
-TEST_F(Conformance, FlowsEqualTheOracle) { run<LogType::kFlows>(700, 40); }
+TEST_F(Conformance, FlowsEqualTheOracle) { run<LogType::kFlows>(600, 25); }
 TEST_F(Conformance, DnsEqualsTheOracle) { run<LogType::kDns>(300, 10); }
 TEST_F(Conformance, L7EqualsTheOracle) { run<LogType::kL7>(300, 10); }
 TEST_F(Conformance, AgentWindowsEqualTheOracle) { run<LogType::kAgent>(200, 8); }

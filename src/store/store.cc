@@ -197,28 +197,33 @@ Status Store::Impl::start() {
   next_seq_ = std::max(next_seq_, wal.last_seq() + 1);
   wal_.emplace(std::move(wal));
   watcher_ = std::jthread([this] { run_watcher(); });
-  if (options_.background) background_ = std::jthread([this] { run_background(); });
+  file_count_ = next_seq_;
+  if (options_.background) {
+    flusher_ = std::jthread([this] { run_background([this] { return flush_due(false); }, "flush", true); });
+    merger_ = std::jthread([this] { run_background([this] { return merge_due(); }, "merge and expiry", false); });
+  }
   return {};
 }
 
-void Store::Impl::run_background() {
+void Store::Impl::run_background(const std::function<Status()>& work, const char* name, bool flushes) {
+  bool failing = false;
   while (!closing_) {
     {
       std::unique_lock lock(background_mu_);
-      wake_background_.wait_for(lock, std::chrono::seconds(1), [this] { return flush_wanted_ || closing_; });
-      flush_wanted_ = false;
+      // What failed is tried again, but not at once.
+      wake_background_.wait_for(lock, std::chrono::seconds(failing ? 5 : 1),
+                                [&] { return closing_ || (flushes && !failing && flush_wanted_); });
+      if (flushes) flush_wanted_ = false;
     }
     if (closing_) return;
-    const Status status = tick(false);
+    const Status status = work();
     if (!status.ok()) {
+      ++background_failures_;
       // Told once, when it begins.
-      if (background_failures_++ == 0 || !background_failing_) note("background work: " + status.error().message);
-      background_failing_ = true;
-      // What failed is tried again, but not at once.
-      std::unique_lock lock(background_mu_);
-      wake_background_.wait_for(lock, std::chrono::seconds(5), [this] { return closing_.load(); });
-    } else if (std::exchange(background_failing_, false)) {
-      note("background work: well again");
+      if (!failing) note(std::string(name) + " failed and is tried again: " + status.error().message);
+      failing = true;
+    } else if (std::exchange(failing, false)) {
+      note(std::string(name) + ": well again");
     }
     const std::lock_guard lock(commit_mu_);
     committed_.notify_all();
@@ -235,7 +240,8 @@ void Store::Impl::close() {
   wake(commit_mu_, committed_);
   wake(state_mu_, visible_);
   wake(watch_mu_, watch_change_);
-  if (background_.joinable()) background_.join();
+  if (flusher_.joinable()) flusher_.join();
+  if (merger_.joinable()) merger_.join();
   {
     // Queries end at their interrupt.
     std::unique_lock lock(watch_mu_);

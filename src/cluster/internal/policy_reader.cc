@@ -100,6 +100,7 @@ void read_policy_types(const Field& types, model::NetworkPolicy& policy) {
       type.fail_value("not Ingress or Egress");
     }
   });
+  policy.types_given = any;
   if (any) return;
   policy.applies_ingress = true;
   policy.applies_egress = !policy.egress.empty();
@@ -143,6 +144,7 @@ model::NetworkPolicy read_network_policy(const ObjectMeta& meta, const Field& sp
   policy.pod_selector = read_label_selector(spec["podSelector"]);
   policy.ingress = read_rules(spec["ingress"], "from");
   policy.egress = read_rules(spec["egress"], "to");
+  policy.egress_given = spec["egress"].present();
   read_policy_types(spec["policyTypes"], policy);
   return policy;
 }

@@ -232,7 +232,7 @@ Status Store::Impl::place(LogType log, std::uint64_t seq, std::uint64_t first_ro
   if (table.rows >= options_.flush_rows) {
     const std::lock_guard lock(background_mu_);
     flush_wanted_ = true;
-    wake_background_.notify_one();
+    wake_background_.notify_all();
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -31,8 +32,9 @@
 // critical section: a query takes a snapshot and sees every row exactly once. What a snapshot holds stays: a table is
 // dropped and a file unlinked when its last holder lets go.
 //
-// Locks, in the order in which they may be taken: maintenance_mu_ (tick), hot_mu_ (WAL and hot tables are written),
-// state_mu_. commit_mu_, ranges_mu_ and watch_mu_ are taken alone.
+// Locks, in the order in which they may be taken: flush_mu_ (one flush at a time) or merge_mu_ (one merge or expiry),
+// manifest_mu_ (a manifest line and what it says become true together), hot_mu_ (WAL and hot tables are written),
+// state_mu_. commit_mu_, ranges_mu_ and watch_mu_ are taken last and alone. Flushes wait for no merge: they make room.
 
 namespace weir::store {
 
@@ -117,7 +119,8 @@ class Store::Impl {
   Status replay(const WalFrame& frame);
   Result<std::shared_ptr<HotTable>> new_hot_table(LogType log);
   void remove_unknown_files(const ManifestContents& contents);
-  void run_background();
+  /// Calls `work` each second, or when woken.
+  void run_background(const std::function<Status()>& work, const char* name, bool flushes);
   std::int64_t now() const;
   void note(std::string_view text) const;
 
@@ -132,7 +135,10 @@ class Store::Impl {
   Status compact_hour(LogType log, const std::vector<std::shared_ptr<Segment>>& parts);
   Status expire();
   Status remove_segments(const std::vector<std::shared_ptr<Segment>>& victims);
-  Status commit_edit(ManifestEdit edit);
+  /// Durably; then `apply` makes readers see it, before any other edit.
+  Status commit_edit(ManifestEdit edit, const std::function<void()>& apply);
+  Status flush_due(bool all);
+  Status merge_due();
   std::shared_ptr<Segment> make_segment(SegmentInfo info);
   std::string new_file(LogType log, std::int64_t start, const char* prefix, const char* folder);
   std::uint64_t total_bytes();
@@ -168,6 +174,7 @@ class Store::Impl {
   std::optional<Wal> wal_;
   std::optional<DuckConnection> hot_connection_;
   std::uint64_t next_seq_ = 1;
+  Wal::Flushed flushed_{};
   PerLogNumbers next_row_{1, 1, 1, 1, 1};
   /// Durable rows that the engine did not take, in their order.
   struct Unplaced {
@@ -197,14 +204,13 @@ class Store::Impl {
   };
   std::vector<UnsavedRange> unsaved_ranges_;
 
-  // Guarded by maintenance_mu_.
-  std::mutex maintenance_mu_;
+  std::mutex flush_mu_, merge_mu_;
+  // Guarded by manifest_mu_.
+  std::mutex manifest_mu_;
   std::optional<Manifest> manifest_;
-  Wal::Flushed flushed_{};
   /// Those of ranges_ that are in the manifest.
   SourceRanges saved_ranges_;
-  bool background_failing_ = false;
-  std::uint64_t file_count_ = 0;
+  std::atomic<std::uint64_t> file_count_ = 0;
   std::map<std::uint64_t, std::string> schemas_;
 
   // The queries that run, and until when they may.
@@ -215,7 +221,7 @@ class Store::Impl {
   std::mutex background_mu_;
   std::condition_variable wake_background_;
   bool flush_wanted_ = false;
-  std::jthread background_, watcher_;
+  std::jthread flusher_, merger_, watcher_;
   void run_watcher();
 
   // Counters.

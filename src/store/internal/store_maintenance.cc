@@ -36,7 +36,7 @@ std::string Store::Impl::new_file(LogType log, std::int64_t start, const char* p
   std::string file;
   do {
     file = std::string(folder) + "/" + std::string(to_string(log)) + "/" + hour + "/" + prefix + "-" +
-           std::to_string(flushed_[static_cast<std::size_t>(log)]) + "-" + std::to_string(file_count_++) + ".parquet";
+           std::to_string(file_count_++) + ".parquet";
   } while (std::filesystem::exists(options_.directory + "/" + file));
   return file;
 }
@@ -60,7 +60,7 @@ Result<SegmentInfo> Store::Impl::write_segment(DuckConnection& connection, LogTy
   }
   segment.file = new_file(log, bucket_start, prefix, "parquet");
   const std::string path = options_.directory + "/" + segment.file;
-  const std::string temporary = options_.directory + "/tmp/" + std::to_string(file_count_) + ".parquet.tmp";
+  const std::string temporary = options_.directory + "/tmp/" + std::to_string(file_count_++) + ".parquet.tmp";
   TRY(make_folder(std::filesystem::path(path).parent_path()));
   remove_file(temporary);
   TRY(connection.run("COPY (SELECT * FROM " + from + " ORDER BY " + std::string(sort_key(log)) + ") TO " +
@@ -73,7 +73,7 @@ Result<SegmentInfo> Store::Impl::write_segment(DuckConnection& connection, LogTy
 Status Store::Impl::write_rollup(DuckConnection& connection, SegmentInfo& segment) {
   const std::string file = new_file(segment.log, segment.min_start, "r", "rollup");
   const std::string path = options_.directory + "/" + file;
-  const std::string temporary = options_.directory + "/tmp/" + std::to_string(file_count_) + ".rollup.tmp";
+  const std::string temporary = options_.directory + "/tmp/" + std::to_string(file_count_++) + ".rollup.tmp";
   TRY(make_folder(std::filesystem::path(path).parent_path()));
   remove_file(temporary);
   const std::string source = files_sql(std::vector<std::string>{options_.directory + "/" + segment.file});
@@ -122,10 +122,10 @@ Result<std::vector<SegmentInfo>> Store::Impl::write_segments(LogType log, const 
 
 ManifestContents Store::Impl::whole_contents() {
   ManifestContents contents;
-  contents.flushed = flushed_;
   contents.schemas = schemas_;
   {
     const std::lock_guard lock(hot_mu_);
+    contents.flushed = flushed_;
     contents.next_row = next_row_;
   }
   {
@@ -143,7 +143,8 @@ ManifestContents Store::Impl::whole_contents() {
   return contents;
 }
 
-Status Store::Impl::commit_edit(ManifestEdit edit) {
+Status Store::Impl::commit_edit(ManifestEdit edit, const std::function<void()>& apply) {
+  const std::lock_guard manifest_lock(manifest_mu_);
   for (const SegmentInfo& segment : edit.added) {
     if (schemas_.emplace(segment.schema, schema_text(segment.log)).second) {
       edit.schemas.emplace_back(segment.schema, schema_text(segment.log));
@@ -161,6 +162,7 @@ Status Store::Impl::commit_edit(ManifestEdit edit) {
   }
   const std::int64_t oldest = now() - kStreamDays * kDay;
   std::erase_if(saved_ranges_, [&](const auto& stream) { return stream.second.touched < oldest; });
+  apply();
   return {};
 }
 
@@ -195,16 +197,16 @@ Status Store::Impl::flush_table(LogType log, const std::shared_ptr<HotTable>& ta
     }
   }
   const std::vector<SegmentInfo> added = edit.added;
-  TRY(commit_edit(std::move(edit)));
-  flushed_[at] = std::max(flushed_[at], last_seq);
-  {
-    const std::lock_guard lock(ranges_mu_);
-    std::erase_if(unsaved_ranges_, is_covered);
-  }
-  {
+  TRY(commit_edit(std::move(edit), [&] {
+    const std::lock_guard hot_lock(hot_mu_);
+    flushed_[at] = std::max(flushed_[at], last_seq);
     const std::lock_guard lock(state_mu_);
     for (const SegmentInfo& segment : added) logs_[at].segments.push_back(make_segment(segment));
     std::erase(logs_[at].sealed, table);
+  }));
+  {
+    const std::lock_guard lock(ranges_mu_);
+    std::erase_if(unsaved_ranges_, is_covered);
   }
   ++flushes_;
   const std::lock_guard lock(hot_mu_);
@@ -263,14 +265,13 @@ Status Store::Impl::compact_hour(LogType log, const std::vector<std::shared_ptr<
     const std::lock_guard lock(hot_mu_);
     edit.next_row = next_row_;
   }
-  TRY(commit_edit(std::move(edit)));
-  {
+  TRY(commit_edit(std::move(edit), [&] {
     const std::lock_guard lock(state_mu_);
     auto& segments = logs_[static_cast<std::size_t>(log)].segments;
     std::erase_if(segments,
                   [&](const auto& segment) { return std::find(parts.begin(), parts.end(), segment) != parts.end(); });
     segments.push_back(make_segment(merged));
-  }
+  }));
   for (const auto& part : parts) part->doomed = true;
   ++compactions_;
   return {};
@@ -301,7 +302,11 @@ Status Store::Impl::compact(LogType log) {
 }
 
 std::uint64_t Store::Impl::total_bytes() {
-  std::uint64_t bytes = manifest_->bytes();
+  std::uint64_t bytes = 0;
+  {
+    const std::lock_guard lock(manifest_mu_);
+    bytes = manifest_->bytes();
+  }
   {
     const std::lock_guard lock(state_mu_);
     for (const PerLog& state : logs_) {
@@ -316,16 +321,20 @@ Status Store::Impl::remove_segments(const std::vector<std::shared_ptr<Segment>>&
   if (victims.empty()) return {};
   ManifestEdit edit;
   for (const auto& victim : victims) edit.removed.push_back(victim->info.file);
-  TRY(commit_edit(std::move(edit)));
-  const std::lock_guard lock(state_mu_);
-  for (const auto& victim : victims) {
-    PerLog& state = logs_[static_cast<std::size_t>(victim->info.log)];
-    std::erase(state.segments, victim);
-    ++state.segments_expired;
-    state.rows_expired += victim->info.rows;
-    victim->doomed = true;
+  {
+    const std::lock_guard lock(hot_mu_);
+    edit.next_row = next_row_;
   }
-  return {};
+  return commit_edit(std::move(edit), [&] {
+    const std::lock_guard lock(state_mu_);
+    for (const auto& victim : victims) {
+      PerLog& state = logs_[static_cast<std::size_t>(victim->info.log)];
+      std::erase(state.segments, victim);
+      ++state.segments_expired;
+      state.rows_expired += victim->info.rows;
+      victim->doomed = true;
+    }
+  });
 }
 
 Status Store::Impl::expire() {
@@ -348,15 +357,21 @@ Status Store::Impl::expire() {
   return remove_segments(victims);
 }
 
-Status Store::Impl::tick(bool flush_all) {
-  const std::lock_guard lock(maintenance_mu_);
+namespace {
+
+/// Does all the work that it can; the first error is told.
+void keep_first(Status& first, Status status) {
+  if (!status.ok() && first.ok()) first = std::move(status);
+}
+
+}  // namespace
+
+Status Store::Impl::flush_due(bool all) {
+  const std::lock_guard lock(flush_mu_);
   place_kept();
   Status first;
-  const auto attempt = [&](Status status) {
-    if (!status.ok() && first.ok()) first = std::move(status);
-  };
   for (std::size_t log = 0; log < model::kLogTypes; ++log) {
-    bool due = flush_all;
+    bool due = all;
     {
       const std::lock_guard hot_lock(hot_mu_);
       const HotTable& hot = *logs_[log].hot;
@@ -365,11 +380,25 @@ Status Store::Impl::tick(bool flush_all) {
       const std::lock_guard state_lock(state_mu_);
       due = due || !logs_[log].sealed.empty();
     }
-    if (due) attempt(flush(static_cast<LogType>(log)));
+    if (due) keep_first(first, flush(static_cast<LogType>(log)));
   }
+  return first;
+}
+
+Status Store::Impl::merge_due() {
+  const std::lock_guard lock(merge_mu_);
+  Status first;
   // First room, then work that needs room.
-  attempt(expire());
-  for (std::size_t log = 0; log < model::kLogTypes && !closing_; ++log) attempt(compact(static_cast<LogType>(log)));
+  keep_first(first, expire());
+  for (std::size_t log = 0; log < model::kLogTypes && !closing_; ++log) {
+    keep_first(first, compact(static_cast<LogType>(log)));
+  }
+  return first;
+}
+
+Status Store::Impl::tick(bool flush_all) {
+  Status first = flush_due(flush_all);
+  keep_first(first, merge_due());
   return first;
 }
 
