@@ -1,4 +1,4 @@
-// `weir status`: asks a running agent how it does.
+// `weir status`: asks a running agent, or a server, how it does.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,8 +13,12 @@
 #include "app/agent_status.h"
 #include "app/command_line.h"
 #include "app/commands.h"
+#include "app/server_status.h"
+#include "base/file.h"
 #include "base/socket_address.h"
+#include "base/text.h"
 #include "config/settings.h"
+#include "observe/server_client.h"
 
 namespace weir::app {
 namespace {
@@ -91,16 +95,34 @@ Status show(const std::string& address_text, bool json) {
   return {};
 }
 
+Status show_server(observe::ServerOptions options, const std::string& token_file, bool json) {
+  if (!token_file.empty()) {
+    TRY_ASSIGN(const FileBytes file, FileBytes::open(token_file));
+    options.token = trim(file.text());
+  }
+  TRY_ASSIGN(observe::ServerClient client, observe::ServerClient::create(std::move(options)));
+  TRY_ASSIGN(const std::string answer, client.get_json("/api/v1/status", {}));
+  TRY_ASSIGN(const std::string text, server_status_text(answer));
+  std::fputs(json ? answer.c_str() : text.c_str(), stdout);
+  return {};
+}
+
 }  // namespace
 
 int run_status(std::span<const char* const> args) {
-  std::string address = config::Settings{}.metrics_address, format = "text";
-  CLI::App app("Asks the agent of this node what runs, what is lost and what it costs.", "weir status");
+  std::string address = config::Settings{}.metrics_address, format = "text", token_file;
+  observe::ServerOptions server;
+  CLI::App app("Asks the agent of this node what runs, what is lost and what it costs; or a server what it holds.",
+               "weir status");
   app.add_option("--address", address, "the agent's metrics_address")->capture_default_str();
+  app.add_option("--server", server.url, "ask this server instead, such as http://127.0.0.1:4680");
+  app.add_option("--token-file", token_file, "a token for the server");
+  app.add_option("--ca-file", server.ca_file, "whom to trust (PEM)");
   app.add_option("-o,--output", format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-  app.footer("Exit code: 0 an agent answered, 1 none did, 2 usage.");
+  app.footer("Exit code: 0 there was an answer, 1 there was none, 2 usage.");
   if (const std::optional<int> code = parse_command_line(app, args)) return *code;
-  const Status status = show(address, format == "json");
+  const Status status = server.url.empty() ? show(address, format == "json")
+                                           : show_server(std::move(server), token_file, format == "json");
   if (status.ok()) return 0;
   std::fprintf(stderr, "weir status: %s\n", status.error().message.c_str());
   return status.error().code == ErrorCode::kInvalidArgument ? 2 : 1;

@@ -22,6 +22,7 @@ FIRST_RECORDS = 60  # seconds: what a person may be asked to wait
 
 # What a person must see, by line of the output.
 SEEN = {
+    "the server": r"^  server: http://127\.0\.0\.1:\d+; ask it: ",
     "an allowed flow with names, service and policy": r"allow +src +shop/frontend +shop/(catalog|cart|checkout) +\w+:80 +tcp/8080 .* shop/frontend rule \d",
     "a flow that egress policy denies": r"deny +src +shop/frontend +shop/payment +payment:80 +tcp/8080 .*denied: shop/\S+: no rule allows it",
     "a flow that ingress policy denies": r"deny +dst .*denied: \S+: no rule allows it",

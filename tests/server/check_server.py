@@ -9,6 +9,7 @@ import gzip
 import http.client
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -80,6 +81,8 @@ def check_questions(server) -> None:
     assert server.json("/api/v1/values/ns?prefix=sh")["items"] == [{"value": "shop", "count": 10}]  # of both ends
     assert len(server.json("/api/v1/dns")["items"]) == 5
     assert server.json("/api/v1/stats?log=dns&metrics=count")["items"] == [{"count": 5}]
+    told = subprocess.run([server.weir, "status", "--server", server.url], capture_output=True, text=True, timeout=30)
+    assert told.returncode == 0 and re.search(r"^flows +5 ", told.stdout, re.MULTILINE), told
     status = server.json("/api/v1/status")
     assert status["logs"]["flows"]["rows_appended"] == 5 and status["logs"]["dns"]["hot_rows"] == 5, status
     metrics = server.get("/metrics")[2].decode()
