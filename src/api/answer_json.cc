@@ -47,6 +47,8 @@ std::string_view kind_name(query::ColumnKind kind) {
       return "text";
     case query::ColumnKind::kList:
       return "list";
+    case query::ColumnKind::kNumbers:
+      return "numbers";
     case query::ColumnKind::kLabels:
       return "labels";
     case query::ColumnKind::kMembers:
