@@ -126,9 +126,10 @@ def check_export(weir, server, folder, flows):
         record["source_port"] = i % 60_000
         record["process_id"] = str(i)
         batch.append(json.dumps(record))
-    status, _, body = server.call("POST", "/api/v1/ingest/flows", ("\n".join(batch) + "\n").encode(),
-                                  Content_Type="application/x-ndjson")
-    expect("ingest", status == 200, body)
+    for begin in range(0, len(batch), 5_000):
+        status, _, body = server.call("POST", "/api/v1/ingest/flows", ("\n".join(batch[begin:begin + 5_000]) + "\n").encode(),
+                                      Content_Type="application/x-ndjson")
+        expect("ingest", status == 200, body)
     out = folder / "big.json"
     words = [weir, "export", str(out), "--server", server.url, "--all-reporters"]
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
