@@ -13,6 +13,7 @@ int run_doctor(std::span<const char* const> args);
 int run_policy(std::span<const char* const> args);
 int run_agent(std::span<const char* const> args);
 int run_demo(std::span<const char* const> args);
+int run_export(std::span<const char* const> args);
 int run_graph(std::span<const char* const> args);
 int run_observe(std::span<const char* const> args);
 int run_replay(std::span<const char* const> args);

@@ -23,6 +23,7 @@ constexpr Command kCommands[] = {
     {"demo", "run a small cluster and show live what its agents see", weir::app::run_demo},
     {"dns", "show DNS lookups, filtered", weir::app::run_dns},
     {"doctor", "tell what this kernel offers and which sources the agent would use", weir::app::run_doctor},
+    {"export", "write the records of a range into a file", weir::app::run_export},
     {"graph", "show who talks to whom as a graph", weir::app::run_graph},
     {"observe", "show flow records, filtered", weir::app::run_observe},
     {"policy", "evaluate the policies of a cluster", weir::app::run_policy},

@@ -8,6 +8,7 @@
 
 #include "app/command_line.h"
 #include "app/commands.h"
+#include "app/group_by.h"
 #include "app/observe_files.h"
 #include "app/observe_server.h"
 #include "app/output_options.h"
@@ -25,7 +26,20 @@ struct ObserveOptions {
   TimeOptions times;
   FilterOptions flags{observe::flow_flags(), observe::flow_filter};
   OutputOptions output;
+  GroupOptions groups;
 };
+
+Result<int> show_groups(std::optional<observe::ServerClient>& server, ServerQuestion question,
+                        const ObserveOptions& options) {
+  if (options.times.follow || options.times.first > 0 || options.times.last > 0) {
+    return invalid_argument("--group-by adds up all records: it goes with --since, --until and filters");
+  }
+  question.selection.last.reset();
+  TRY_ASSIGN(const Groups groups, server ? ask_groups(*server, question, options.groups)
+                                         : group_files(options.source.files, question, options.groups));
+  TRY(print_groups(groups, options.output.output));
+  return 0;
+}
 
 Result<int> observe(const CLI::App& app, ObserveOptions& options) {
   observe::Selection selection;
@@ -37,14 +51,16 @@ Result<int> observe(const CLI::App& app, ObserveOptions& options) {
   TRY(options.times.select(std::time(nullptr), selection));
   TRY_ASSIGN(observe::PrintOptions print, options.output.print_options(options.times.follow));
   TRY_ASSIGN(std::optional<observe::ServerClient> server, options.source.open(kCommand));
+  const ServerQuestion question{"flows", std::move(selection), server && !options.source.all_reporters,
+                                options.times.follow};
+  if (options.groups.wanted()) return show_groups(server, question, options);
   if (server) {
-    const ServerQuestion question{"flows", std::move(selection), !options.source.all_reporters, options.times.follow};
     return print_server<model::LogType::kFlows, observe::FlowPrinter>(kCommand, *server, question, std::move(print),
                                                                       !options.output.no_pager);
   }
-  return print_files<model::LogType::kFlows, observe::FlowPrinter>(
-      {kCommand, options.source.files, std::move(selection), std::move(print), options.times.follow,
-       !options.output.no_pager, options.output.silent});
+  return print_files<model::LogType::kFlows, observe::FlowPrinter>({kCommand, options.source.files, question.selection,
+                                                                    std::move(print), options.times.follow,
+                                                                    !options.output.no_pager, options.output.silent});
 }
 
 }  // namespace
@@ -58,6 +74,7 @@ int run_observe(std::span<const char* const> args) {
   options.times.add_range_to(app);
   options.times.add_counts_to(app);
   options.flags.add_to(app);
+  options.groups.add_to(app);
   options.output.add_to(app, {"compact", "table", "tab", "dict", "json", "jsonpb", "csv"},
                         "compact, table, dict, json, jsonpb (Hubble's flow JSON), csv");
   app.add_flag("--print-policy-names,!--no-policy-names", options.output.policy_names,

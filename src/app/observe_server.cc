@@ -87,11 +87,15 @@ Status follow_rows(const char* command, observe::ServerClient& client, const Ser
       on_line(event.data);
     }
   };
-  for (bool is_first = true;; is_first = false) {
-    const Status done = client.follow(parameters, last_id, on_event, [&] { return go_on = on_idle(); });
+  bool connected = false;
+  while (true) {
+    const Status done = client.follow(parameters, last_id, on_event, [&] {
+      connected = true;
+      return go_on = on_idle();
+    });
     if (!go_on) return {};
-    // What was refused will be again.
-    if (!done.ok() && (is_first || done.error().code != ErrorCode::kUnavailable)) return done;
+    // What was refused will be again; who never answered is told of at once.
+    if (!done.ok() && (!connected || done.error().code != ErrorCode::kUnavailable)) return done;
     std::fprintf(stderr, "%s: %s; trying again\n", command,
                  done.ok() ? "the server ended the stream" : done.error().message.c_str());
     ::poll(nullptr, 0, kRetryMs);

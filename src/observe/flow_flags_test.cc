@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "filter/filter.h"
+#include "observe/dns_flags.h"
 
 namespace weir::observe {
 namespace {
@@ -167,6 +170,21 @@ TEST(FlowFlags, EveryFlagIsAnsweredOrSaysWhatToUse) {
   for (const FilterFlag& flag : flow_flags()) {
     SCOPED_TRACE(flag.name);
     EXPECT_NE(flag.what.empty(), flag.instead.empty());
+  }
+}
+
+TEST(FlowFlags, ThePageNamesEveryFlagAsTheTableDoes) {
+  std::ifstream file(std::string(WEIR_SOURCE_DIR) + "/docs/cli.md");
+  const std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  for (const std::span<const FilterFlag> flags : {flow_flags(), dns_flags()}) {
+    for (const FilterFlag& flag : flags) {
+      const std::string name =
+          "--" + std::string(flag.name) + (flag.value.empty() ? "" : " " + std::string(flag.value));
+      const std::string cell = flag.short_name.empty() ? "" : "`" + std::string(flag.short_name) + "`, ";
+      const std::string row = "| " + cell + "`" + name + "` | " + std::string(flag.what) + " |\n";
+      const std::string want = flag.instead.empty() ? row : "`--" + std::string(flag.name) + "`";
+      EXPECT_NE(page.find(want), std::string::npos) << want;
+    }
   }
 }
 
