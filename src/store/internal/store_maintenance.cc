@@ -243,7 +243,7 @@ Status Store::Impl::compact_hour(LogType log, const std::vector<std::shared_ptr<
   // For the time of the merge, which reads and writes files only. One thread: it has an hour for it, queries have not.
   DuckDatabase::Options merging;
   merging.threads = 1;
-  merging.memory_bytes = options_.memory_bytes / 2;
+  merging.memory_bytes = options_.memory_bytes * 3 / 8;
   merging.temp_directory = options_.directory + "/tmp/merge";
   TRY_ASSIGN(const DuckDatabase engine, DuckDatabase::open(merging));
   TRY_ASSIGN(DuckConnection connection, engine.connect());
