@@ -178,8 +178,9 @@ Status Store::Impl::start() {
   TRY(lock_folder());
   DuckDatabase::Options engine;
   engine.threads = options_.threads;
-  // The limit is of what the engine counts; its memory grows to 1.6 times of it. The rest is for hot tables' batches.
-  engine.memory_bytes = options_.memory_bytes * 10 / 16;
+  // Merges have an engine of their own: they take all that they may, and would leave no room for appends. The rest is
+  // for batches and what engines do not count.
+  engine.memory_bytes = options_.memory_bytes / 2;
   engine.temp_directory = options_.directory + "/tmp";
   TRY_ASSIGN(DuckDatabase opened, DuckDatabase::open(engine));
   engine_.emplace(std::move(opened));

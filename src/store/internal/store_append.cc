@@ -48,7 +48,7 @@ std::uint64_t Store::Impl::hot_rows(LogType log) {
 }
 
 Status Store::Impl::wait_for_room(std::size_t bytes) {
-  const std::uint64_t max_rows = std::max(2 * options_.flush_rows, options_.memory_bytes / 4 / kHotRowBytes);
+  const std::uint64_t max_rows = std::max(options_.flush_rows * 3 / 2, options_.memory_bytes / 6 / kHotRowBytes);
   const std::uint64_t max_pending = options_.memory_bytes / 8;
   const auto has_room = [&] {
     std::uint64_t rows = unplaced_rows_;

@@ -129,7 +129,7 @@ class Store::Impl {
   Status flush_table(LogType log, const std::shared_ptr<HotTable>& table);
   Result<std::vector<SegmentInfo>> write_segments(LogType log, const HotTable& table);
   Result<SegmentInfo> write_segment(DuckConnection& connection, LogType log, const std::string& from,
-                                    std::int64_t bucket_start, const char* prefix);
+                                    std::int64_t bucket_start, const char* prefix, int group_rows);
   Status write_rollup(DuckConnection& connection, SegmentInfo& segment);
   Status compact(LogType log);
   Status compact_hour(LogType log, const std::vector<std::shared_ptr<Segment>>& parts);

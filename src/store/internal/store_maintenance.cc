@@ -23,7 +23,12 @@ constexpr std::uint64_t kLateShare = 10;
 constexpr std::int64_t kStreamDays = 30;
 constexpr std::uint64_t kSizeReserve = 64ull * 1024 * 1024;
 
-constexpr const char* kParquetOptions = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE 122880)";
+/// Rows of a Parquet row group, which is in memory while it is written; and where there is no memory for that.
+constexpr int kGroupRows = 122'880, kSmallGroupRows = 16'384;
+
+std::string parquet_options(int group_rows) {
+  return "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE " + std::to_string(group_rows) + ")";
+}
 
 }  // namespace
 
@@ -43,7 +48,7 @@ std::string Store::Impl::new_file(LogType log, std::int64_t start, const char* p
 
 /// Writes the rows of `from` (a table or read_parquet call, and a condition) as one sorted file.
 Result<SegmentInfo> Store::Impl::write_segment(DuckConnection& connection, LogType log, const std::string& from,
-                                               std::int64_t bucket_start, const char* prefix) {
+                                               std::int64_t bucket_start, const char* prefix, int group_rows) {
   SegmentInfo segment;
   segment.log = log;
   segment.schema = schema_of(log);
@@ -64,7 +69,7 @@ Result<SegmentInfo> Store::Impl::write_segment(DuckConnection& connection, LogTy
   TRY(make_folder(std::filesystem::path(path).parent_path()));
   remove_file(temporary);
   TRY(connection.run("COPY (SELECT * FROM " + from + " ORDER BY " + std::string(sort_key(log)) + ") TO " +
-                     sql_text(temporary) + " " + kParquetOptions));
+                     sql_text(temporary) + " " + parquet_options(group_rows)));
   TRY(publish_file(temporary, path));
   segment.bytes = file_size(path);
   return segment;
@@ -77,7 +82,8 @@ Status Store::Impl::write_rollup(DuckConnection& connection, SegmentInfo& segmen
   TRY(make_folder(std::filesystem::path(path).parent_path()));
   remove_file(temporary);
   const std::string source = files_sql(std::vector<std::string>{options_.directory + "/" + segment.file});
-  TRY(connection.run("COPY (" + rollup_sql(source) + ") TO " + sql_text(temporary) + " " + kParquetOptions));
+  TRY(connection.run("COPY (" + rollup_sql(source) + ") TO " + sql_text(temporary) + " " +
+                     parquet_options(kGroupRows)));
   TRY(publish_file(temporary, path));
   segment.rollup = file;
   segment.rollup_bytes = file_size(path);
@@ -114,7 +120,8 @@ Result<std::vector<SegmentInfo>> Store::Impl::write_segments(LogType log, const 
   for (const std::int64_t bucket : buckets) {
     const std::string from = sql_name(table.name) + " WHERE start_time>=" + std::to_string(bucket) +
                              " AND start_time<" + std::to_string(bucket + width);
-    TRY_ASSIGN(SegmentInfo segment, write_segment(connection, log, from, std::max(bucket, table.min_start), "m"));
+    TRY_ASSIGN(SegmentInfo segment,
+               write_segment(connection, log, from, std::max(bucket, table.min_start), "m", kGroupRows));
     segments.push_back(std::move(segment));
   }
   return segments;
@@ -233,8 +240,13 @@ Status Store::Impl::flush(LogType log) {
 }
 
 Status Store::Impl::compact_hour(LogType log, const std::vector<std::shared_ptr<Segment>>& parts) {
-  TRY_ASSIGN(DuckConnection connection, open_connection());
-  std::vector<SqlSource> sources;
+  // For the time of the merge, which reads and writes files only. One thread: it has an hour for it, queries have not.
+  DuckDatabase::Options merging;
+  merging.threads = 1;
+  merging.memory_bytes = options_.memory_bytes * 3 / 8;
+  merging.temp_directory = options_.directory + "/tmp/merge";
+  TRY_ASSIGN(const DuckDatabase engine, DuckDatabase::open(merging));
+  TRY_ASSIGN(DuckConnection connection, engine.connect());
   std::string from;
   for (const auto& part : parts) {
     std::string columns;
@@ -248,7 +260,12 @@ Status Store::Impl::compact_hour(LogType log, const std::vector<std::shared_ptr<
   }
   from += ")";
   ManifestEdit edit;
-  TRY_ASSIGN(SegmentInfo merged, write_segment(connection, log, from, parts.front()->info.min_start, "h"));
+  const std::int64_t start = parts.front()->info.min_start;
+  Result<SegmentInfo> written = write_segment(connection, log, from, start, "h", kGroupRows);
+  if (!written.ok() && written.error().code == ErrorCode::kResourceExhausted) {
+    written = write_segment(connection, log, from, start, "h", kSmallGroupRows);
+  }
+  TRY_ASSIGN(SegmentInfo merged, std::move(written));
   merged.compacted = true;
   if (log == LogType::kFlows) TRY(write_rollup(connection, merged));
   std::uint64_t rows = 0;
