@@ -5,6 +5,7 @@ their disks are full at times. In the end every line of the files is stored once
 usage: check_exactly_once.py --weir BINARY --writer BINARY [--kills N] [--seed N] [--rate LINES_PER_SECOND]
 """
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -67,13 +68,10 @@ def stored(server) -> tuple[int, int, int, int]:
 def fill(folder: str) -> str:
     """Takes all that is left of the disk."""
     path = folder + "/ballast"
-    with open(path, "wb") as file:
-        try:
-            while True:
-                file.write(b"x" * 65536)
-                file.flush()
-        except OSError:
-            pass
+    with contextlib.suppress(OSError), open(path, "wb") as file:
+        while True:
+            file.write(b"x" * 65536)
+            file.flush()
     return path
 
 
@@ -96,7 +94,8 @@ def run(weir: str, program: str, folder: str, kills: int, dice: random.Random, r
             if dice.random() < 0.3:
                 time.sleep(dice.uniform(0, 0.5))
             if ballast:
-                os.unlink(ballast)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(ballast)
             {"writer": writer, "shipper": shipper, "server": server}[victim].start()
         time.sleep(0.5)
         writer.process.terminate()
@@ -140,7 +139,7 @@ def main() -> int:
         disks = []
         if os.geteuid() == 0:
             disks = [folder + "/logs", folder + "/data"]
-            size = 100 + args.kills * args.rate // 2000
+            size = 150 + args.kills * args.rate // 400
             for disk in disks:
                 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", disk], check=True)
         try:
