@@ -12,7 +12,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace weir::cluster;
   if (size < 1) return 0;
-  const auto kind = static_cast<ObjectKind>(data[0] % (static_cast<int>(ObjectKind::kCiliumClusterwideNetworkPolicy) + 1));
+  const auto kind =
+      static_cast<ObjectKind>(data[0] % (static_cast<int>(ObjectKind::kCiliumClusterwideNetworkPolicy) + 1));
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   Ledger ledger(ClusterObjects{});
   std::int64_t time_ns = 1'800'000'000'000'000'000;
