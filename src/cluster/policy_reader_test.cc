@@ -256,8 +256,9 @@ TEST(PolicyReader, WhatIsNotUnderstoodOfAnAdminRuleFailsClosed) {
     EXPECT_EQ(result.notes.lines().size(), 1U);
     EXPECT_FALSE(policy.malformed);
   }
-  for (const char* spec : {"{tier: Other, priority: 1, subject: {namespaces: {}}}", "{tier: Admin, priority: 1}",
-                           "{tier: Admin, priority: 1, subject: {pods: {}, namespaces: {}}}"}) {
+  for (const char* spec :
+       {"{tier: Other, priority: 1, subject: {namespaces: {}}}", "{priority: 1, subject: {namespaces: {}}}",
+        "{tier: Admin, priority: 1}", "{tier: Admin, priority: 1, subject: {pods: {}, namespaces: {}}}"}) {
     SCOPED_TRACE(spec);
     const Read result = read(object("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy", spec));
     ASSERT_EQ(result.error, "");

@@ -37,6 +37,7 @@ void Field::fail(std::string_view what) const {
 }
 
 void Field::fail_value(std::string_view what) const {
+  if (!present()) return fail("is missing");
   std::string message = "'" + std::string(value_->text.substr(0, kShownText)) + "' is ";
   fail(message.append(what));
 }
