@@ -19,8 +19,8 @@ struct AfPacketOptions {
   std::uint32_t snap_bytes = 512;
   /// Of frames from or to port 53, and of fragments. At least snap_bytes.
   std::uint32_t dns_snap_bytes = 4096;
-  /// Only packets that the DNS and L7 logs are made of: of TCP those that open or end a connection or begin with an HTTP
-  /// head, port 53, fragments. The kernel drops the others, uncounted.
+  /// Only packets that the DNS and L7 logs are made of: of TCP those that open or end a connection or begin with an
+  /// HTTP head, port 53, fragments. The kernel drops the others, uncounted.
   bool payloads_only = false;
   /// Kernel memory for each interface, a multiple of block_bytes and at least two of them. It holds the packets that
   /// come while we are busy: 512 KiB are about 3,000 small ones.

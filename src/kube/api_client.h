@@ -74,8 +74,8 @@ struct ApiClientOptions {
 };
 
 /// Follows the objects of a cluster at its API server: namespaces, nodes, ReplicaSets and Jobs (their metadata), pods,
-/// services, endpoint slices, network policies and service accounts, and where they are installed Calico's network sets,
-/// tiers, policies and host endpoints, admin and cluster network policies, and Cilium's policies.
+/// services, endpoint slices, network policies and service accounts, and where they are installed Calico's network
+/// sets, tiers, policies and host endpoints, admin and cluster network policies, and Cilium's policies.
 ///
 /// Out:     a change for each object, in order for each object, through the queue; pushing waits for room. An initial
 ///          list is changes that are not `live`.
