@@ -170,13 +170,13 @@ class Bench:
 
     # Rows 7 and 9, memory, verdicts: the modules' own benchmarks.
 
-    def micro(self, name: str) -> dict:
+    def micro(self, name: str, pattern: str = "") -> dict:
         program = self.program(name)
         if not os.path.exists(program):
             print(f"not taking part: {name} is not built")
             return {}
         try:
-            return google_benchmark(program, 1 if self.options.quick else self.options.rounds)
+            return google_benchmark(program, 1 if self.options.quick else self.options.rounds, pattern)
         except (RuntimeError, subprocess.CalledProcessError, ValueError) as problem:
             self.problems.append(f"{name}: {problem}")
             return {}
@@ -191,15 +191,7 @@ class Bench:
         self.goal("7", "JSON writer over RapidJSON", over_rapid("BM_Fragments"), 2, 5)
         self.goal("7", "the same without remembered fragments", over_rapid("BM_NoFragments"))
         self.judge_aggregation(self.micro("aggregate_bench"))
-        for name, result in self.micro("policy_bench").items():
-            if "Verdict" in name and "Oracle" not in name:
-                self.goal(
-                    "-",
-                    f"policy verdicts: {name.removeprefix('BM_Verdict')}",
-                    1e3 / result["cpu_ns"],
-                    unit="M/s",
-                    note="1,000 policies, 5,000 pods",
-                )
+        self.judge_policy()
         memory = self.program("connection_memory")
         if os.path.exists(memory):
             result = json.loads(measure([memory, "100000" if self.options.quick else "1000000"]).output)
@@ -210,6 +202,28 @@ class Bench:
                 unit="B",
                 note=f"{result['connections']:,} open",
             )
+
+    def judge_policy(self) -> None:
+        """At the sizes that the goals name; policy_bench itself measures up to 10,000 policies and 100,000 pods."""
+        results = self.micro("policy_bench", "(Verdict|Change).*(1000/pods:5000|5000/pods:100000)(/|$)")
+        small, large = "policies:1000/pods:5000", "policies:5000/pods:100000"
+        names = {"small": "1,000 policies, 5,000 pods", "large": "5,000 policies, 100,000 pods"}
+
+        def cost(benchmark: str) -> float | None:
+            found = [result["cpu_ns"] for name, result in results.items() if name.startswith(f"BM_{benchmark}")]
+            return found[0] if found else None
+
+        oracle = cost(f"VerdictOracle/{small}")
+        for kind in ("Cached", "Uncached"):
+            one = cost(f"Verdict{kind}/{small}")
+            if one:
+                note = f"{names['small']}; {oracle / one:,.0f} times the simple evaluator" if oracle else names["small"]
+                self.goal("-", f"policy verdict, {kind.lower()}", one, unit="ns", note=note)
+        for change in ("ChangePolicy", "ChangePolicyNewLabel", "ChangePod"):
+            for size, where in (("small", small), ("large", large)):
+                one = cost(f"{change}/{where}")
+                if one:
+                    self.goal("-", f"policy engine: {change}", one / 1e6, unit="ms", note=names[size])
 
     def judge_aggregation(self, results: dict) -> None:
         """Net of BM_Feed, the cost of the loop that feeds both."""

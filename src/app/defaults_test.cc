@@ -76,6 +76,10 @@ TEST(Defaults, OfTheOtherStagesAreThoseOfTheSettings) {
   EXPECT_TRUE(kSettings.vxlan_ports.empty() && packet::Decoder::Options().vxlan_ports.empty());
   EXPECT_EQ(kSettings.include_services, collect::CollectorOptions().include_services);
   EXPECT_EQ(kSettings.domain_grace, collect::CollectorOptions().domains.grace);
+  EXPECT_EQ(kSettings.ip_block_matches_pods, policy::EngineOptions().ip_block_matches_pods);
+  EXPECT_EQ(kSettings.node_traffic == "evaluate",
+            policy::EngineOptions().node_traffic == policy::NodeTraffic::kEvaluate);
+  EXPECT_EQ(kSettings.staged_policies == "calico", policy::EngineOptions().calico_compatible);
   EXPECT_EQ(kSettings.trace_names == "kind", policy::EngineOptions().trace_names == policy::TraceNames::kKind);
   std::vector<IpPrefix> networks;
   for (const std::string& text : kSettings.private_networks) networks.push_back(IpPrefix::parse(text).value());

@@ -94,6 +94,10 @@ collect::CollectorOptions collector_options(const config::Settings& settings, bo
 policy::EngineOptions engine_options(const config::Settings& settings) {
   policy::EngineOptions options;
   if (settings.trace_names == "kind") options.trace_names = policy::TraceNames::kKind;
+  options.ip_block_matches_pods = settings.ip_block_matches_pods;
+  if (settings.node_traffic == "allow-local") options.node_traffic = policy::NodeTraffic::kAllowLocal;
+  if (settings.node_traffic == "allow-all") options.node_traffic = policy::NodeTraffic::kAllowAll;
+  options.calico_compatible = settings.staged_policies == "calico";
   return options;
 }
 

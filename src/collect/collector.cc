@@ -310,8 +310,9 @@ void Collector::judge(Context& context, const model::ConnectionUpdate& update) {
   context.dest_is_ours = context.report_dest;
   const bool before_dnat = context.service != nullptr && context.dest->type != model::EndpointType::kWorkload;
   if (engine_ != nullptr) {
-    const policy::Verdict verdict =
-        before_dnat ? evaluate_backends(context, update) : evaluate(context.tuple, context.source, context.dest, context.domains);
+    const policy::Verdict verdict = before_dnat
+                                        ? evaluate_backends(context, update)
+                                        : evaluate(context.tuple, context.source, context.dest, context.domains);
     if (context.report_source && verdict.egress.managed) {
       context.egress = verdict.egress;
       context.egress_source = model::VerdictSource::kComputed;

@@ -80,9 +80,9 @@ class Collector {
   void clear_reports();
 
   /// Policies or pods changed: the next verdicts are the new engine's, and each open connection gets its pending trace
-  /// from it. It may be the old one, updated. What was enforced stays: a data plane decides a connection's first packet. Flows whose pending trace
-  /// gains or loses a deny end, and start anew with their next traffic (reports()). The old engine may go; its traces
-  /// must stay (EngineOptions::trace_store).
+  /// from it. It may be the old one, updated. What was enforced stays: a data plane decides a connection's first
+  /// packet. Flows whose pending trace gains or loses a deny end, and start anew with their next traffic (reports()).
+  /// The old engine may go; its traces must stay (EngineOptions::trace_store).
   void set_engine(policy::Engine* engine);
 
   /// What a rule of the data plane decided: it goes before what we evaluate. A hit that comes after its connection was

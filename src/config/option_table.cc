@@ -48,6 +48,9 @@ const std::array kOptions = {
 
     OptionRow{"Context", "private_networks", &Settings::private_networks, 0, 0, "", "cidr", "Addresses that are `pvt`; others are `pub`.", ""},
     OptionRow{"Context", "trace_names", &Settings::trace_names, 0, 0, "documented|kind", "", "Form of policy names in traces: `ns/knp.default.name` or `knp:ns/name`.", ""},
+    OptionRow{"Context", "ip_block_matches_pods", &Settings::ip_block_matches_pods, 0, 0, "", "", "An `ipBlock` (or `networks` of admin policies) holds addresses of pods too.", ""},
+    OptionRow{"Context", "node_traffic", &Settings::node_traffic, 0, 0, "evaluate|allow-local|allow-all", "", "What policies say between nodes and pods: what they say of any address, nothing between a node and its own pods, or nothing.", ""},
+    OptionRow{"Context", "staged_policies", &Settings::staged_policies, 0, 0, "replace|calico", "", "Pending traces: a staged policy in the place of the enforced one of its name, or beside it, as Calico has them.", ""},
     OptionRow{"Context", "domain_grace", &Settings::domain_grace, 0, kDay, "", "", "A DNS answer still explains a connection this long after its TTL.", "dnsExtraTTL"},
 
     OptionRow{"DNS and L7 logs", "dns_aggregation_level", &Settings::dns_aggregation_level, 0, 1, "", "", "0: each client of its own; 1: clients of one name prefix together.", "dnsLogsFileAggregationKind", kReload},

@@ -58,6 +58,9 @@ struct Settings {
   // Context.
   std::vector<std::string> private_networks{model::kPrivateNetworks.begin(), model::kPrivateNetworks.end()};
   std::string trace_names = "documented";
+  bool ip_block_matches_pods = true;
+  std::string node_traffic = "evaluate";
+  std::string staged_policies = "replace";
   std::chrono::nanoseconds domain_grace = std::chrono::seconds(300);
 
   // DNS and L7.

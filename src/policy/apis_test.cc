@@ -275,6 +275,21 @@ TEST_F(ApisTest, OfSeveralOwnersOfAnAddressAnyMayMatchAndNoneMayBeExcluded) {
   EXPECT_FALSE(allows(nullptr));
 }
 
+TEST_F(ApisTest, ANetworkSetThatChangesAllTheTimeLeavesNoLastingGarbage) {
+  world_.network_sets.push_back({"", "feed", {{"zone=1"}}, {prefix("203.0.113.0/24")}, {}});
+  policy("p", {from("zone == '1'")}, nullptr);
+  EXPECT_TRUE(allows(nullptr));
+  for (std::uint32_t i = 0; i < 1'300; ++i) {
+    world_.network_sets[0].nets = {{IpAddress::v4(0x0B000000 + i), 128}};
+    ASSERT_TRUE(engine_->update(world_.inputs()).ok());
+  }
+  EXPECT_LT(engine_->stats().ip_classes, 700U);
+  Query one = query(nullptr, a_);
+  EXPECT_FALSE(engine_->evaluate(one).allowed());
+  one.source_ip = IpAddress::v4(0x0B000000 + 1'299);
+  EXPECT_TRUE(engine_->evaluate(one).allowed());
+}
+
 TEST_F(ApisTest, NetworkSetsHoldPodsAddressesToo) {
   world_.network_sets.push_back({"", "pods", {{"zone=1"}}, {prefix("10.0.1.0/24")}, {}});
   policy("p", {from("zone == '1'")}, nullptr);

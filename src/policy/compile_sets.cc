@@ -5,6 +5,11 @@
 #include "policy/internal/compiler.h"
 
 namespace weir::policy {
+namespace {
+
+constexpr std::size_t kToleratedAddressSets = 500;
+
+}  // namespace
 
 void Compiler::refresh_traffic(const Entities::Change& change) {
   const auto cut_ports = [&](std::uint32_t identity) {
@@ -88,6 +93,13 @@ void Compiler::resolve(PeerEntry& entry) {
 }
 
 void Compiler::refresh_address_sets(bool changed) {
+  // Sets of objects that are gone stay until they are most of all; everything is resolved anew then.
+  const bool swept = changed && address_sets_.size() > 2 * live_addresses_ + kToleratedAddressSets;
+  if (swept) {
+    address_sets_.clear();
+    address_numbers_.clear();
+    classified_addresses_ = static_cast<std::size_t>(-1);
+  }
   if (changed) {
     addressed_peers_ = 0;
     service_addresses_.clear();
@@ -110,6 +122,7 @@ void Compiler::refresh_address_sets(bool changed) {
       service_addresses_.back().push_back(intern_addresses(std::move(one)));
     }
   }
+  if (swept) live_addresses_ = address_sets_.size();
   const bool reclassify = address_sets_.size() != classified_addresses_;
   if (reclassify) {
     std::vector<const AddressSet*> sets;

@@ -1,4 +1,5 @@
 #pragma once
+// size: a generator for each object of every API
 
 #include <algorithm>
 #include <string>

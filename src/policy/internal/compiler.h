@@ -125,6 +125,8 @@ class Compiler {
   std::vector<AddressSet> address_sets_;
   std::map<AddressSet, std::uint32_t> address_numbers_;
   std::size_t classified_addresses_ = 0;
+  /// How many address sets were in use when those that were not were last dropped.
+  std::size_t live_addresses_ = 0;
   std::vector<TrafficSet> traffic_;
   TextMap<std::uint32_t> traffic_numbers_;
   std::size_t filled_traffic_ = 0;
