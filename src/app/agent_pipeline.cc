@@ -242,7 +242,7 @@ void AgentPipeline::follow_cluster(std::int64_t now_ns) {
   if (!status.ok()) note(status.error().message);
   if (hits_ == nullptr || node_->policies_version() == hit_rules_version_) return;
   hit_rules_version_ = node_->policies_version();
-  hits_->set_policies(node_->ledger().network_policies());
+  hits_->set_policies(node_->ledger().policy_set());
 }
 
 AgentTotals AgentPipeline::totals() {

@@ -64,17 +64,24 @@ bool HitFeed::read(NodePipeline& node, ConnectionFeed& feed, std::int64_t now_ns
   return any;
 }
 
-void HitFeed::set_policies(std::span<const model::NetworkPolicy> policies) {
+void HitFeed::set_policies(const model::PolicySet& policies) {
   // Shorter ones fit into a prefix whole, with any rule number.
   constexpr std::size_t kShortestCut = 50;
   rules_.clear();
-  for (const model::NetworkPolicy& policy : policies) {
-    for (const std::string& id : {"knp/" + policy.namespace_name + "/" + policy.name,
-                                  "np/" + policy.namespace_name + "/knp.default." + policy.name}) {
-      if (id.size() < kShortestCut) continue;
-      rules_.add_all(model::HitKind::kPolicyRule, id, static_cast<std::int32_t>(policy.ingress.size()),
-                     static_cast<std::int32_t>(policy.egress.size()));
-    }
+  const auto add = [&](const std::string& id, const auto& policy) {
+    if (id.size() < kShortestCut) return;
+    rules_.add_all(model::HitKind::kPolicyRule, id, static_cast<std::int32_t>(policy.ingress.size()),
+                   static_cast<std::int32_t>(policy.egress.size()));
+  };
+  // Staged ones are not in the data plane.
+  for (const auto& policy : policies.network_policies) {
+    if (policy->staged != model::StagedAction::kNone) continue;
+    add("knp/" + policy->namespace_name + "/" + policy->name, *policy);
+    add("np/" + policy->namespace_name + "/knp.default." + policy->name, *policy);
+  }
+  for (const auto& policy : policies.calico_policies) {
+    if (policy->staged != model::StagedAction::kNone) continue;
+    add(policy->namespace_name ? "np/" + *policy->namespace_name + "/" + policy->name : "gnp/" + policy->name, *policy);
   }
 }
 

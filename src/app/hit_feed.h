@@ -7,6 +7,7 @@
 #include "capture/nflog_reader.h"
 #include "config/settings.h"
 #include "meter/conntrack_meter.h"
+#include "model/policy_set.h"
 
 namespace weir::app {
 
@@ -22,7 +23,7 @@ class HitFeed {
   /// Takes what waits; denied connections go to `feed` too. True if there was any.
   bool read(NodePipeline& node, ConnectionFeed& feed, std::int64_t now_ns);
   /// The policies whose names the data plane may have had to cut: those that are now.
-  void set_policies(std::span<const model::NetworkPolicy> policies);
+  void set_policies(const model::PolicySet& policies);
   bool has_conntrack() const { return reader_->has_conntrack(); }
   /// As those of ConnectionFeed.
   void drain(NodePipeline& node, std::int64_t now_ns);
