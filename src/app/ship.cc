@@ -62,7 +62,7 @@ int run_ship(std::span<const char* const> args) {
   std::vector<std::string> to;
   std::string log_directory, state_directory, node, metrics_address;
   bool once = false;
-  app.add_option("--to", to, "where: \"weir url=http://SERVER:4680\", \"http url=…\", \"stdout\"; repeatable")
+  app.add_option("--to", to, "where: http://SERVER:4680 (a Weir server), \"http url=…\", \"stdout\"; repeatable")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--log-dir", log_directory, "where the logs are (option log_directory)");

@@ -114,8 +114,13 @@ Status check(const DestinationSpec& spec, const Kind& kind) {
 }
 
 Result<DestinationSpec> parse(std::string_view text) {
-  TRY_ASSIGN(const std::vector<std::string> words, words_of(text));
+  TRY_ASSIGN(std::vector<std::string> words, words_of(text));
   if (words.empty()) return invalid_argument("it is empty");
+  // A URL alone is a Weir server's.
+  if (words[0].starts_with("http://") || words[0].starts_with("https://")) {
+    words[0].insert(0, "url=");
+    words.insert(words.begin(), "weir");
+  }
   const Kind* kind = find_kind(words[0]);
   if (kind == nullptr) return invalid_argument("unknown kind '" + words[0] + "' (there are weir, http, stdout)");
   DestinationSpec spec;

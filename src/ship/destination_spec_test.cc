@@ -5,6 +5,13 @@
 namespace weir::ship {
 namespace {
 
+TEST(DestinationSpec, AUrlAloneIsAWeirServer) {
+  const auto spec = parse_destination("https://weir.example:4680 types=flows");
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  EXPECT_EQ(spec.value().kind, "weir");
+  EXPECT_EQ(spec.value().url, "https://weir.example:4680");
+}
+
 TEST(DestinationSpec, WordsBecomeAll) {
   const auto spec = parse_destination(
       "http name=siem url=https://x/y types=flows,audit filter='action = deny AND port IN {1, 2}' token_file=/t "
