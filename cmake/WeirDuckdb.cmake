@@ -13,9 +13,16 @@ if(NOT EXISTS ${WEIR_DUCKDB_ROOT}/lib/libduckdb.so OR NOT EXISTS ${WEIR_DUCKDB_R
   message(FATAL_ERROR "libduckdb.so ${WEIR_DUCKDB_VERSION}, the store's engine, is not in ${WEIR_DUCKDB_ROOT}: run scripts/fetch_duckdb.sh (or ./dev setup), or set WEIR_DUCKDB_ROOT")
 endif()
 
+# In the build tree too: whoever may run a program there may not be let into our home folder.
+set(weir_duckdb_library ${CMAKE_BINARY_DIR}/lib/libduckdb.so)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+if(${WEIR_DUCKDB_ROOT}/lib/libduckdb.so IS_NEWER_THAN ${weir_duckdb_library})
+  file(COPY_FILE ${WEIR_DUCKDB_ROOT}/lib/libduckdb.so ${weir_duckdb_library})
+endif()
+
 add_library(duckdb SHARED IMPORTED GLOBAL)
 set_target_properties(duckdb PROPERTIES
-  IMPORTED_LOCATION ${WEIR_DUCKDB_ROOT}/lib/libduckdb.so
+  IMPORTED_LOCATION ${weir_duckdb_library}
   INTERFACE_INCLUDE_DIRECTORIES ${WEIR_DUCKDB_ROOT}/include)
 # Programs find it where it is in the build tree, and beside themselves once installed.
 set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib/weir")

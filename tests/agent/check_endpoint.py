@@ -89,7 +89,8 @@ def agent(*words):
 
 def documented() -> dict:
     with open(os.path.join(ROOT, "docs", "metrics.md"), encoding="utf-8") as file:
-        return dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", file.read(), re.MULTILINE))
+        # This agent ships nothing.
+        return dict(re.findall(r"^\| `(?!weir_ship_)(\w+)` \| (\w+) \|", file.read(), re.MULTILINE))
 
 
 def check_deployments() -> None:

@@ -284,7 +284,7 @@ class Comparison:
     def _bytes(self, where: str, members: list, records: list) -> None:
         protocol = members[0].connection["protocol"]
         # One retransmission is a packet as the source sees it.
-        most_again = SUPER_PACKET if self.source == "afpacket" else MTU
+        most_again = SUPER_PACKET if self.source in ("afpacket", "pcap") else MTU
         retransmitted = _sum(records, "tcp_total_retransmissions") * most_again
         # The connection tracker counts packets that are sent again, and does not tell: a big transfer may have some.
         if self.source == "conntrack" and protocol == "tcp":

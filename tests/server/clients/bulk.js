@@ -11,7 +11,7 @@ async function* documents() {
   const now = Math.floor(Date.now() / 1000);
   for (let i = 0; i < Number(count); i++) {
     yield {
-      id: String(Number(offset) + i),
+      id: `${kind}-${Number(offset) + i}`,
       document: i % 50 === 49 ? { start_time: "not a time" } : {
         host: kind, start_time: now - 15, end_time: now, action: "allow", reporter: "dst", source_namespace: "shop",
         dest_namespace: "shop", source_type: "wep", dest_type: "wep", num_flows: Number(offset) + i,
