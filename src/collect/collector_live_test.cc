@@ -215,6 +215,54 @@ TEST_F(LiveCollector, E4_WithoutAnEngineTheLastTracesStay) {
   EXPECT_EQ(flows[0].enforced, before);
 }
 
+TEST_F(LiveCollector, E7_AFlowThatEndedIsNotEvaluatedAgain) {
+  start("node-2");
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  connection.last = true;
+  report(connection);
+  policy::EngineInputs inputs;
+  inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
+  inputs.policies = ledger_->policy_set();
+  model::NetworkPolicy closed = *inputs.policies.network_policies.at(0);
+  closed.ingress.clear();
+  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
+  policy::EngineOptions options;
+  options.trace_store = &traces_;
+  auto stricter = policy::Engine::create(options, inputs).value();
+  collector_->clear_reports();
+  collector_->set_engine(stricter.get());
+  EXPECT_TRUE(collector_->reports().empty());
+  EXPECT_EQ(collector_->stats().pending_moves, 0u);
+  EXPECT_EQ(stricter->stats().cache_hits + stricter->stats().cache_misses, 0u) << "nothing was asked";
+  engine_ = std::move(stricter);
+}
+
+// The reference sweeps flows in batches (E5, E6, E9 to E12, E14); here a change moves every open flow at once.
+TEST_F(LiveCollector, E8_EveryOpenFlowIsEvaluatedAtAChangeHoweverYoung) {
+  start("node-2");
+  constexpr model::ConnectionSlot kFlows = 600;
+  ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
+  for (model::ConnectionSlot slot = 0; slot < kFlows; ++slot) {
+    connection.slot = slot;
+    connection.tuple.source_port = static_cast<std::uint16_t>(40'000 + slot);
+    report(connection);
+  }
+  policy::EngineInputs inputs;
+  inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
+  inputs.policies = ledger_->policy_set();
+  model::NetworkPolicy closed = *inputs.policies.network_policies.at(0);
+  closed.ingress.clear();
+  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
+  policy::EngineOptions options;
+  options.trace_store = &traces_;
+  auto stricter = policy::Engine::create(options, inputs).value();
+  collector_->clear_reports();
+  collector_->set_engine(stricter.get());
+  EXPECT_EQ(collector_->stats().pending_moves, kFlows);
+  EXPECT_EQ(stricter->stats().cache_hits + stricter->stats().cache_misses, kFlows);
+  engine_ = std::move(stricter);
+}
+
 TEST_F(LiveCollector, E13_TracesAreEqualInTheSameOrderOnly) {
   const model::PolicyTrace* one = traces_.intern({{"0|a|x|pass|0", "1|b|y|allow|0"}, Action::kAllow});
   EXPECT_EQ(one, traces_.intern({{"0|a|x|pass|0", "1|b|y|allow|0"}, Action::kAllow}));
