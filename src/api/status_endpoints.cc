@@ -1,33 +1,22 @@
 #include "api/internal/endpoints.h"
-#include "base/json.h"
+#include "base/json_writer.h"
 
 namespace weir::api {
 namespace {
 
-void append_log(std::string& out, std::string_view name, const store::StoreStats::PerLog& log) {
-  json::append_string(out, name);
-  const struct {
-    std::string_view name;
-    std::uint64_t value;
-  } numbers[] = {{"rows_appended", log.rows_appended}, {"lines_duplicate", log.lines_duplicate},
-                 {"lines_refused", log.lines_refused}, {"hot_rows", log.hot_rows},
-                 {"segment_rows", log.segment_rows},   {"segments", log.segments},
-                 {"segment_bytes", log.segment_bytes}, {"segments_expired", log.segments_expired},
-                 {"rows_expired", log.rows_expired}};
-  out += ":{";
-  for (const auto& number : numbers) {
-    json::append_string(out, number.name);
-    out += ':';
-    json::append_uint(out, number.value);
-    out += ',';
-  }
-  out += "\"oldest\":";
-  if (log.oldest) {
-    json::append_int(out, *log.oldest);
-  } else {
-    out += "null";
-  }
-  out += '}';
+void write_log(JsonWriter& w, std::string_view name, const store::StoreStats::PerLog& log) {
+  w.open(name, '{');
+  w.number("rows_appended", log.rows_appended);
+  w.number("lines_duplicate", log.lines_duplicate);
+  w.number("lines_refused", log.lines_refused);
+  w.number("hot_rows", log.hot_rows);
+  w.number("segment_rows", log.segment_rows);
+  w.number("segments", log.segments);
+  w.number("segment_bytes", log.segment_bytes);
+  w.number("segments_expired", log.segments_expired);
+  w.number("rows_expired", log.rows_expired);
+  log.oldest ? w.number("oldest", *log.oldest) : w.null("oldest");
+  w.close('}');
 }
 
 void publish_logs(metrics::Registry& registry, const store::StoreStats& stats) {
@@ -73,31 +62,24 @@ void publish_http(metrics::Registry& registry, const http::ServerStats& stats) {
 
 http::Answer get_status(Context& context, const http::Request&) {
   const store::StoreStats stats = context.deps.store.stats();
-  std::string body = "{\"version\":";
-  json::append_string(body, context.options.version);
-  body += ",\"started\":";
-  json::append_int(body, context.started);
-  body += ",\"now\":";
-  json::append_int(body, context.now());
-  body += ",\"logs\":{";
-  for (std::size_t i = 0; i < stats.logs.size(); ++i) {
-    if (i > 0) body += ',';
-    append_log(body, model::kLogTypeNames[i], stats.logs[i]);
-  }
-  body += "},\"disk_bytes\":";
-  json::append_uint(body, stats.total_bytes);
-  body += ",\"wal_bytes\":";
-  json::append_uint(body, stats.wal_bytes);
-  body += ",\"queries\":";
-  json::append_uint(body, stats.queries);
-  body += ",\"streams\":";
-  json::append_uint(body, context.streams.load());
   const http::ServerStats http = context.deps.http_stats();
-  body += ",\"requests\":";
-  json::append_uint(body, http.requests);
-  body += ",\"connections\":";
-  json::append_uint(body, http.open);
-  return json_answer(body + "}\n");
+  std::string body;
+  JsonWriter w(body);
+  w.open('{');
+  w.text("version", context.options.version);
+  w.number("started", context.started);
+  w.number("now", context.now());
+  w.open("logs", '{');
+  for (std::size_t i = 0; i < stats.logs.size(); ++i) write_log(w, model::kLogTypeNames[i], stats.logs[i]);
+  w.close('}');
+  w.number("disk_bytes", stats.total_bytes);
+  w.number("wal_bytes", stats.wal_bytes);
+  w.number("queries", stats.queries);
+  w.number("streams", context.streams.load());
+  w.number("requests", http.requests);
+  w.number("connections", http.open);
+  w.close('}');
+  return json_answer(body + '\n');
 }
 
 http::Answer get_openapi(Context& context, const http::Request&) {

@@ -1,66 +1,21 @@
 #include "app/agent_status.h"
 
-#include <charconv>
-
-#include "base/json.h"
+#include "base/json_writer.h"
 
 namespace weir::app {
 namespace {
 
-/// Members of objects and items of lists, with commas where they belong.
-class Writer {
- public:
-  void open(char bracket) {
-    comma();
-    out_ += bracket;
-  }
-  void open(std::string_view name, char bracket) {
-    key(name);
-    out_ += bracket;
-  }
-  void close(char bracket) { out_ += bracket; }
-  void text(std::string_view name, std::string_view value) {
-    key(name);
-    json::append_string(out_, value);
-  }
-  void item(std::string_view value) {
-    comma();
-    json::append_string(out_, value);
-  }
-  void number(std::string_view name, std::uint64_t value) {
-    key(name);
-    json::append_uint(out_, value);
-  }
-  void seconds(std::string_view name, std::int64_t ns) { real(name, static_cast<double>(ns) / 1e9); }
-  void real(std::string_view name, double value) {
-    key(name);
-    char digits[48];
-    out_.append(digits, std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed, 3).ptr);
-  }
-  void truth(std::string_view name, bool value) {
-    key(name);
-    out_ += value ? "true" : "false";
-  }
-  void counts(std::string_view name, const std::vector<model::NamedCount>& counts) {
-    open(name, '{');
-    for (const model::NamedCount& count : counts) number(count.name, count.count);
-    close('}');
-  }
-  std::string take() { return std::move(out_) + '\n'; }
+void write_seconds(JsonWriter& w, std::string_view name, std::int64_t ns) {
+  w.real(name, static_cast<double>(ns) / 1e9);
+}
 
- private:
-  void comma() {
-    if (!out_.empty() && out_.back() != '{' && out_.back() != '[' && out_.back() != ':') out_ += ',';
-  }
-  void key(std::string_view name) {
-    comma();
-    json::append_string(out_, name);
-    out_ += ':';
-  }
-  std::string out_;
-};
+void write_counts(JsonWriter& w, std::string_view name, const std::vector<model::NamedCount>& counts) {
+  w.open(name, '{');
+  for (const model::NamedCount& count : counts) w.number(count.name, count.count);
+  w.close('}');
+}
 
-void write_sources(Writer& w, const AgentState& state) {
+void write_sources(JsonWriter& w, const AgentState& state) {
   w.open("sources", '[');
   for (const SourceChoice& choice : state.choices) {
     w.open('{');
@@ -71,14 +26,14 @@ void write_sources(Writer& w, const AgentState& state) {
       if (counts.name != choice.source) continue;
       w.number("events", counts.events);
       w.number("packets", counts.packets);
-      w.counts("lost", counts.lost);
+      write_counts(w, "lost", counts.lost);
     }
     w.close('}');
   }
   w.close(']');
 }
 
-void write_cluster(Writer& w, const AgentState::Cluster& cluster) {
+void write_cluster(JsonWriter& w, const AgentState::Cluster& cluster) {
   w.open("cluster", '{');
   w.text("source", cluster.source);
   w.truth("synced", cluster.configured && cluster.synced);
@@ -102,7 +57,7 @@ void write_cluster(Writer& w, const AgentState::Cluster& cluster) {
   w.close('}');
 }
 
-void write_logs(Writer& w, const AgentState& state) {
+void write_logs(JsonWriter& w, const AgentState& state) {
   w.open("logs", '[');
   for (const AgentLogs::File& log : state.totals.logs) {
     if (log.file == nullptr) continue;
@@ -120,11 +75,11 @@ void write_logs(Writer& w, const AgentState& state) {
   w.close(']');
 }
 
-void write_flows(Writer& w, const AgentState& state) {
+void write_flows(JsonWriter& w, const AgentState& state) {
   const NodeStats& node = state.totals.node;
   w.open("window", '{');
-  w.seconds("start_time", state.window_start_ns);
-  w.seconds("interval_seconds", state.interval_ns);
+  write_seconds(w, "start_time", state.window_start_ns);
+  write_seconds(w, "interval_seconds", state.interval_ns);
   w.number("closed", node.windows);
   w.number("keys", node.flow_keys);
   w.close('}');
@@ -132,7 +87,7 @@ void write_flows(Writer& w, const AgentState& state) {
   w.number("open", state.totals.feed.open);
   w.number("seen", node.collect.connections);
   w.number("denied", node.collect.denied_connections);
-  w.counts("dropped", reports_dropped(state.totals));
+  write_counts(w, "dropped", reports_dropped(state.totals));
   w.number("widened", node.aggregate.widened);
   w.number("excluded", node.aggregate.excluded);
   w.close('}');
@@ -145,13 +100,14 @@ void write_flows(Writer& w, const AgentState& state) {
 }  // namespace
 
 std::string status_json(const AgentState& state, double cpu_percent) {
-  Writer w;
+  std::string out;
+  JsonWriter w(out);
   w.open('{');
   w.text("node", state.node);
   w.text("version", WEIR_VERSION);
   w.text("kernel", state.kernel);
-  w.seconds("start_time", state.started_ns);
-  w.seconds("uptime_seconds", state.now_ns - state.started_ns);
+  write_seconds(w, "start_time", state.started_ns);
+  write_seconds(w, "uptime_seconds", state.now_ns - state.started_ns);
   write_sources(w, state);
   w.number("interfaces", state.interfaces);
   write_cluster(w, state.cluster);
@@ -161,13 +117,13 @@ std::string status_json(const AgentState& state, double cpu_percent) {
   w.real("cpu_percent", cpu_percent);
   w.real("cpu_seconds", state.cost.cpu_user_seconds + state.cost.cpu_system_seconds);
   w.number("rss_bytes", state.cost.rss_bytes);
-  w.number("budget_step", static_cast<std::uint64_t>(state.budget_step));
+  w.number("budget_step", state.budget_step);
   w.close('}');
   w.open("capabilities", '[');
   for (const std::string& name : capability_names(state.capabilities)) w.item(name);
   w.close(']');
   w.close('}');
-  return w.take();
+  return out + '\n';
 }
 
 }  // namespace weir::app

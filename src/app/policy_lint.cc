@@ -6,9 +6,9 @@
 #include <cstdio>
 #include <memory>
 
-#include "app/json_writer.h"
 #include "app/policy_commands.h"
 #include "base/file.h"
+#include "base/json_writer.h"
 #include "cluster/ledger.h"
 #include "cluster/manifest_reader.h"
 
@@ -101,18 +101,12 @@ std::string findings_json(const std::vector<Finding>& findings) {
   w.open('[');
   for (const Finding& finding : findings) {
     w.open('{');
-    w.key("severity");
-    w.text(policy::to_string(finding.severity));
-    w.key("check");
-    w.text(finding.check);
-    w.key("object");
-    w.text(finding.object);
-    w.key("path");
-    w.text(finding.path);
-    w.key("what");
-    w.text(finding.what);
-    w.key("repair");
-    w.text(finding.repair);
+    w.text("severity", policy::to_string(finding.severity));
+    w.text("check", finding.check);
+    w.text("object", finding.object);
+    w.text("path", finding.path);
+    w.text("what", finding.what);
+    w.text("repair", finding.repair);
     w.close('}');
   }
   w.close(']');

@@ -1,6 +1,6 @@
 #include "app/policy_trace_text.h"
 
-#include "app/json_writer.h"
+#include "base/json_writer.h"
 #include "model/protocol.h"
 
 namespace weir::app {
@@ -112,43 +112,29 @@ void append_side_text(std::string& out, const char* direction, const TraceEnd& e
 }
 
 void write_end(JsonWriter& w, const char* name, const TraceEnd& end) {
-  w.key(name);
-  w.open('{');
-  w.key("pod");
-  end.pod.empty() ? w.raw("null") : w.text(end.pod);
-  w.key("ip");
-  end.ip.empty() ? w.raw("null") : w.text(end.ip);
+  w.open(name, '{');
+  w.text_or_null("pod", end.pod);
+  w.text_or_null("ip", end.ip);
   w.close('}');
 }
 
 void write_policy(JsonWriter& w, const policy::PolicyStory& policy) {
   w.open('{');
-  w.key("policy");
-  w.text(policy.name);
-  w.key("staged");
-  w.boolean(policy.staged);
-  w.key("decided");
-  w.boolean(policy.decided);
-  w.key("rules");
-  w.open('[');
+  w.text("policy", policy.name);
+  w.truth("staged", policy.staged);
+  w.truth("decided", policy.decided);
+  w.open("rules", '[');
   for (const policy::RuleStory& rule : policy.rules) {
     w.open('{');
-    w.key("rule");
-    w.number(rule.index);
-    w.key("name");
-    rule.name.empty() ? w.raw("null") : w.text(rule.name);
-    w.key("action");
-    w.text(model::to_string(rule.action));
-    w.key("matches");
-    w.boolean(rule.failed.empty());
-    w.key("failed");
-    w.open('[');
+    w.number("rule", rule.index);
+    w.text_or_null("name", rule.name);
+    w.text("action", model::to_string(rule.action));
+    w.truth("matches", rule.failed.empty());
+    w.open("failed", '[');
     for (const policy::FailedTerm& term : rule.failed) {
       w.open('{');
-      w.key("term");
-      w.text(term.name);
-      w.key("wanted");
-      w.text(term.wanted);
+      w.text("term", term.name);
+      w.text("wanted", term.wanted);
       w.close('}');
     }
     w.close(']');
@@ -159,18 +145,13 @@ void write_policy(JsonWriter& w, const policy::PolicyStory& policy) {
 }
 
 void write_tiers(JsonWriter& w, const std::vector<policy::TierStory>& tiers) {
-  w.key("tiers");
-  w.open('[');
+  w.open("tiers", '[');
   for (const policy::TierStory& tier : tiers) {
     w.open('{');
-    w.key("tier");
-    w.text(tier.name);
-    w.key("outcome");
-    tier.outcome ? w.text(model::to_string(*tier.outcome)) : w.raw("null");
-    w.key("not_asked");
-    w.number(static_cast<std::int64_t>(tier.not_asked));
-    w.key("policies");
-    w.open('[');
+    w.text("tier", tier.name);
+    tier.outcome ? w.text("outcome", model::to_string(*tier.outcome)) : w.null("outcome");
+    w.number("not_asked", tier.not_asked);
+    w.open("policies", '[');
     for (const policy::PolicyStory& policy : tier.policies) write_policy(w, policy);
     w.close(']');
     w.close('}');
@@ -179,47 +160,33 @@ void write_tiers(JsonWriter& w, const std::vector<policy::TierStory>& tiers) {
 }
 
 void write_entries(JsonWriter& w, const char* name, const model::PolicyTrace* trace) {
-  w.key(name);
-  w.open('[');
+  w.open(name, '[');
   if (trace != nullptr) {
-    for (const std::string& entry : trace->entries) w.text(entry);
+    for (const std::string& entry : trace->entries) w.item(entry);
   }
   w.close(']');
 }
 
 void write_side(JsonWriter& w, const char* name, const TraceSide& side) {
-  w.key(name);
-  if (!side.verdict.managed) {
-    w.raw("null");
-    return;
-  }
-  w.open('{');
-  w.key("action");
-  w.text(model::to_string(side.verdict.action));
+  if (!side.verdict.managed) return w.null(name);
+  w.open(name, '{');
+  w.text("action", model::to_string(side.verdict.action));
   write_entries(w, "enforced_policies", side.verdict.enforced);
   write_entries(w, "pending_policies", side.verdict.pending);
-  w.key("pending_change");
-  w.text(pending_change(side.verdict));
-  w.key("nearest_miss");
+  w.text("pending_change", pending_change(side.verdict));
   if (side.nearest) {
-    w.open('{');
-    w.key("policy");
-    w.text(side.nearest->policy);
-    w.key("rule");
-    w.number(side.nearest->rule);
-    w.key("term");
-    w.text(side.nearest->term);
-    w.key("wanted");
-    w.text(side.nearest->wanted);
-    w.key("others");
-    w.number(static_cast<std::int64_t>(side.nearest->others));
+    w.open("nearest_miss", '{');
+    w.text("policy", side.nearest->policy);
+    w.number("rule", side.nearest->rule);
+    w.text("term", side.nearest->term);
+    w.text("wanted", side.nearest->wanted);
+    w.number("others", side.nearest->others);
     w.close('}');
   } else {
-    w.raw("null");
+    w.null("nearest_miss");
   }
-  w.key("uncertain");
-  w.open('[');
-  for (const char* word : uncertainties(side.verdict.uncertainty)) w.text(word);
+  w.open("uncertain", '[');
+  for (const char* word : uncertainties(side.verdict.uncertainty)) w.item(word);
   w.close(']');
   write_tiers(w, side.story.tiers);
   w.close('}');
@@ -257,19 +224,13 @@ void append_trace_json(std::string& out, const TraceStory& story) {
   w.open('{');
   write_end(w, "src", story.source);
   write_end(w, "dst", story.dest);
-  w.key("protocol");
-  w.text(upper(model::protocol_name(story.protocol)));
-  w.key("port");
-  story.port != 0 ? w.number(story.port) : w.raw("null");
-  w.key("allowed");
-  w.boolean(allows(story.egress.verdict, false) && allows(story.ingress.verdict, false));
-  w.key("pending_allowed");
-  w.boolean(allows(story.egress.verdict, true) && allows(story.ingress.verdict, true));
-  w.key("staged");
-  w.boolean(story.staged);
-  w.key("notes");
-  w.open('[');
-  for (const std::string& note : story.notes) w.text(note);
+  w.text("protocol", upper(model::protocol_name(story.protocol)));
+  story.port != 0 ? w.number("port", story.port) : w.null("port");
+  w.truth("allowed", allows(story.egress.verdict, false) && allows(story.ingress.verdict, false));
+  w.truth("pending_allowed", allows(story.egress.verdict, true) && allows(story.ingress.verdict, true));
+  w.truth("staged", story.staged);
+  w.open("notes", '[');
+  for (const std::string& note : story.notes) w.item(note);
   w.close(']');
   write_side(w, "egress", story.egress);
   write_side(w, "ingress", story.ingress);
