@@ -103,6 +103,32 @@ struct SourceBuilder {
   }
 };
 
+bool is_in_range(const Segment& segment, const Plan& plan) {
+  return segment.info.max_start >= plan.from && segment.info.min_start < plan.to;
+}
+
+/// The hot rows, and the segments that have some of the range.
+std::vector<SqlSource> sources_in_range(const Snapshot& from, const Plan& plan, bool use_rollups,
+                                        query::Statistics& statistics) {
+  SourceBuilder builder{{}, statistics};
+  for (const auto& table : from.hot) builder.add_table(*table);
+  std::vector<std::shared_ptr<Segment>> chosen;
+  for (const auto& segment : from.segments) {
+    if (is_in_range(*segment, plan)) chosen.push_back(segment);
+  }
+  statistics.segments_skipped = static_cast<std::uint32_t>(from.segments.size() - chosen.size());
+  builder.add(chosen, plan, use_rollups, false);
+  return std::move(builder.sources);
+}
+
+/// Takes off the row that only told that there is more; whoever asks on begins so many rows later.
+void cut_by_offset(const Plan& plan, Answer& answer) {
+  if (answer.rows.size() <= plan.limit) return;
+  answer.rows.resize(plan.limit);
+  if (!answer.ids.empty()) answer.ids.resize(plan.limit);
+  answer.next_cursor = cursor_after(plan, {std::nullopt, 0, plan.position.offset + plan.limit});
+}
+
 }  // namespace
 
 Snapshot Store::Impl::snapshot(LogType log) {
@@ -120,22 +146,12 @@ Result<Answer> Store::Impl::run_grouped(const Plan& plan) {
   Answer answer;
   answer.columns = plan.columns();
   const Snapshot from = snapshot(plan.log);
-  SourceBuilder builder{{}, answer.statistics};
-  for (const auto& table : from.hot) builder.add_table(*table);
-  std::vector<std::shared_ptr<Segment>> chosen;
-  for (const auto& segment : from.segments) {
-    if (segment->info.max_start >= plan.from && segment->info.min_start < plan.to) chosen.push_back(segment);
-  }
-  answer.statistics.segments_skipped = static_cast<std::uint32_t>(from.segments.size() - chosen.size());
-  builder.add(chosen, plan, rollup_serves(plan), false);
+  const std::vector<SqlSource> sources = sources_in_range(from, plan, rollup_serves(plan), answer.statistics);
   TRY_ASSIGN(DuckConnection connection, open_connection());
   const Watched watched(*this, connection);
-  TRY_ASSIGN(DuckResult result, connection.query(grouped_sql(plan, builder.sources)));
+  TRY_ASSIGN(DuckResult result, connection.query(grouped_sql(plan, sources)));
   read_rows(result, 0, answer, nullptr);
-  if (answer.rows.size() > plan.limit) {
-    answer.rows.resize(plan.limit);
-    answer.next_cursor = cursor_after(plan, {std::nullopt, 0, plan.position.offset + plan.limit});
-  }
+  cut_by_offset(plan, answer);
   return answer;
 }
 
@@ -143,26 +159,15 @@ Result<Answer> Store::Impl::run_rows(const Plan& plan) {
   Answer answer;
   answer.columns = plan.columns();
   const Snapshot from = snapshot(plan.log);
-  SourceBuilder builder{{}, answer.statistics};
-  for (const auto& table : from.hot) builder.add_table(*table);
-  std::vector<std::shared_ptr<Segment>> chosen;
-  for (const auto& segment : from.segments) {
-    if (segment->info.max_start >= plan.from && segment->info.min_start < plan.to) chosen.push_back(segment);
-  }
-  answer.statistics.segments_skipped = static_cast<std::uint32_t>(from.segments.size() - chosen.size());
-  builder.add(chosen, plan, false, false);
+  const std::vector<SqlSource> sources = sources_in_range(from, plan, false, answer.statistics);
   TRY_ASSIGN(DuckConnection connection, open_connection());
   const Watched watched(*this, connection);
   RowBounds bounds;
   bounds.limit = std::uint64_t{plan.limit} + 1;
-  TRY_ASSIGN(DuckResult result, connection.query(rows_sql(plan, builder.sources, bounds)));
+  TRY_ASSIGN(DuckResult result, connection.query(rows_sql(plan, sources, bounds)));
   std::vector<query::Position> positions;
   read_rows(result, 2, answer, &positions);
-  if (answer.rows.size() > plan.limit) {
-    answer.rows.resize(plan.limit);
-    answer.ids.resize(plan.limit);
-    answer.next_cursor = cursor_after(plan, {std::nullopt, 0, plan.position.offset + plan.limit});
-  }
+  cut_by_offset(plan, answer);
   return answer;
 }
 
@@ -174,9 +179,7 @@ Result<Answer> Store::Impl::run_newest(const Plan& plan) {
   std::vector<std::shared_ptr<Segment>> left;
   for (const auto& segment : from.segments) {
     const bool after_cursor = !plan.position.start_time || segment->info.min_start <= *plan.position.start_time;
-    if (after_cursor && segment->info.max_start >= plan.from && segment->info.min_start < plan.to) {
-      left.push_back(segment);
-    }
+    if (after_cursor && is_in_range(*segment, plan)) left.push_back(segment);
   }
   std::sort(left.begin(), left.end(),
             [](const auto& a, const auto& b) { return a->info.max_start > b->info.max_start; });
