@@ -10,22 +10,10 @@ std::vector<model::CalicoRule> read_rules(const Field& field) {
 }
 
 /// Without types: those of the rules, and ingress where there are none. (Kubernetes' rule is another one.)
-void read_types(const Field& types, model::CalicoPolicy& policy) {
-  bool any = false;
-  policy.applies_ingress = policy.applies_egress = false;
-  types.each_item([&](const Field& type) {
-    any = true;
-    if (type.text() == "Ingress") {
-      policy.applies_ingress = true;
-    } else if (type.text() == "Egress") {
-      policy.applies_egress = true;
-    } else {
-      type.fail_value("not Ingress or Egress");
-    }
-  });
-  if (any) return;
-  policy.applies_egress = !policy.egress.empty();
-  policy.applies_ingress = !policy.ingress.empty() || policy.egress.empty();
+void read_calico_types(const Field& field, model::CalicoPolicy& policy) {
+  const std::optional<PolicyTypes> given = read_types(field);
+  policy.applies_ingress = given ? given->ingress : !policy.ingress.empty() || policy.egress.empty();
+  policy.applies_egress = given ? given->egress : !policy.egress.empty();
 }
 
 void read_host_options(const Field& spec, model::CalicoPolicy& policy) {
@@ -60,7 +48,7 @@ model::CalicoPolicy read_calico_policy(const ObjectMeta& meta, const Field& spec
   policy.service_account_selector = spec["serviceAccountSelector"].selector();
   policy.ingress = read_rules(spec["ingress"]);
   policy.egress = read_rules(spec["egress"]);
-  read_types(spec["types"], policy);
+  read_calico_types(spec["types"], policy);
   if (!global) return policy;
   policy.namespace_selector = spec["namespaceSelector"].selector();
   read_host_options(spec, policy);

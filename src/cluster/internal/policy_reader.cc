@@ -88,25 +88,28 @@ std::vector<model::NetworkPolicyRule> read_rules(const Field& field, std::string
 
 /// Without policyTypes a policy is for ingress, and for egress too if it has egress rules.
 void read_policy_types(const Field& types, model::NetworkPolicy& policy) {
-  bool any = false;
-  policy.applies_ingress = policy.applies_egress = false;
-  types.each_item([&](const Field& type) {
-    any = true;
+  const std::optional<PolicyTypes> given = read_types(types);
+  policy.types_given = given.has_value();
+  policy.applies_ingress = given ? given->ingress : true;
+  policy.applies_egress = given ? given->egress : !policy.egress.empty();
+}
+
+}  // namespace
+
+std::optional<PolicyTypes> read_types(const Field& field) {
+  std::optional<PolicyTypes> types;
+  field.each_item([&](const Field& type) {
+    if (!types) types.emplace();
     if (type.text() == "Ingress") {
-      policy.applies_ingress = true;
+      types->ingress = true;
     } else if (type.text() == "Egress") {
-      policy.applies_egress = true;
+      types->egress = true;
     } else {
       type.fail_value("not Ingress or Egress");
     }
   });
-  policy.types_given = any;
-  if (any) return;
-  policy.applies_ingress = true;
-  policy.applies_egress = !policy.egress.empty();
+  return types;
 }
-
-}  // namespace
 
 LabelSelector read_label_selector(const Field& field) {
   LabelSelector selector;

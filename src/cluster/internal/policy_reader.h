@@ -30,6 +30,11 @@ model::HostEndpoint read_host_endpoint(const ObjectMeta& meta, const Field& spec
 PolicyObject::CiliumPolicies read_cilium_policies(const ObjectMeta& meta, const Field& object, bool cluster_wide);
 
 // Of several APIs.
+struct PolicyTypes {
+  bool ingress = false, egress = false;
+};
+/// A list of "Ingress" and "Egress"; nothing if it is absent or empty.
+std::optional<PolicyTypes> read_types(const Field& field);
 model::LabelSelector read_label_selector(const Field& field);
 std::optional<model::LabelSelector> read_optional_label_selector(const Field& field);
 /// Set if absent; kNone after a failure.
