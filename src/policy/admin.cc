@@ -8,8 +8,6 @@
 namespace weir::policy {
 namespace {
 
-constexpr std::array<std::uint8_t, 3> kPortProtocols = {model::kProtoTcp, model::kProtoUdp, model::kProtoSctp};
-
 EntitySelector pods_of(const model::AdminPodSelector& selector) {
   return {EntitySelector::Over::kPods,
           all_of({to_selector(selector.namespace_selector, kNamespacePrefix), to_selector(selector.pod_selector)})};

@@ -13,8 +13,6 @@ using Node = model::Selector::Node;
 using Kind = model::Selector::Kind;
 using Over = EntitySelector::Over;
 
-constexpr std::array<std::uint8_t, 3> kPortProtocols = {model::kProtoTcp, model::kProtoUdp, model::kProtoSctp};
-
 /// all() is who is in a namespace, global() who is in none.
 model::Selector namespace_condition(const model::Selector& selector) {
   const Node has{Kind::kHas, kNamespaceLabel, {}, {}};

@@ -16,7 +16,6 @@ using Node = model::Selector::Node;
 using Kind = model::Selector::Kind;
 using Over = EntitySelector::Over;
 
-constexpr std::array<std::uint8_t, 3> kPortProtocols = {model::kProtoTcp, model::kProtoUdp, model::kProtoSctp};
 constexpr const char* kPodNamespace = "io.kubernetes.pod.namespace";
 constexpr std::string_view kNamespaceLabels = "io.cilium.k8s.namespace.labels.";
 constexpr const char* kPodServiceAccount = "io.cilium.k8s.policy.serviceaccount";

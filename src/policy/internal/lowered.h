@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/connection.h"
 #include "model/policy_set.h"
 #include "model/selector.h"
 #include "policy/engine.h"
@@ -24,6 +25,9 @@ namespace weir::policy {
 
 enum class Direction : std::uint8_t { kEgress, kIngress };
 inline constexpr std::size_t kDirections = 2;
+
+/// Those with ports; rules that name ports and no protocol mean all of them.
+inline constexpr std::array<std::uint8_t, 3> kPortProtocols = {model::kProtoTcp, model::kProtoUdp, model::kProtoSctp};
 
 inline constexpr const char* kNamespaceLabel = "projectcalico.org/namespace";
 inline constexpr const char* kServiceAccountLabel = "projectcalico.org/serviceaccount";
