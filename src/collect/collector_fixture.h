@@ -70,15 +70,25 @@ class CollectorTest : public ::testing::Test {
     cluster::LedgerOptions options;
     options.node = node;
     ledger_ = std::make_unique<cluster::Ledger>(std::move(objects), options);
-    policy::EngineInputs inputs;
-    inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-    inputs.policies = ledger_->policy_set();
-    engine_ = policy::Engine::create({}, inputs).value();
+    engine_ = make_engine(inputs_of_ledger());
     CollectorOptions collector_options;
     collector_options.cluster_known = cluster_known;
     collector_options.initial_delay = delay;
     collector_ =
         std::make_unique<Collector>(collector_options, *ledger_, cluster_known ? engine_.get() : nullptr, traces_);
+  }
+
+  policy::EngineInputs inputs_of_ledger() const {
+    policy::EngineInputs inputs;
+    inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
+    inputs.policies = ledger_->policy_set();
+    return inputs;
+  }
+  /// With traces that outlive it, as those of a node do.
+  std::unique_ptr<policy::Engine> make_engine(const policy::EngineInputs& inputs) {
+    policy::EngineOptions options;
+    options.trace_store = &traces_;
+    return policy::Engine::create(options, inputs).value();
   }
 
   static model::ConnectionUpdate update(const char* source, const char* dest, std::uint16_t port) {

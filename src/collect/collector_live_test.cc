@@ -49,6 +49,21 @@ class LiveCollector : public CollectorTest {
       open_[{flow.reporter, flow.action}] += (flow.starts ? 1 : 0) - (flow.ends ? 1 : 0);
     }
   }
+  /// From now on these decide; what that moves is in the collector's reports.
+  void change_policies(const policy::EngineInputs& inputs) {
+    auto engine = make_engine(inputs);
+    collector_->clear_reports();
+    collector_->set_engine(engine.get());
+    engine_ = std::move(engine);
+  }
+  /// Nobody may go to the db any more.
+  void close_db() {
+    policy::EngineInputs inputs = inputs_of_ledger();
+    model::NetworkPolicy closed = *inputs.policies.network_policies.at(0);
+    closed.ingress.clear();
+    inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
+    change_policies(inputs);
+  }
   int open(model::Reporter reporter, Action action) { return open_[{reporter, action}]; }
 
   std::map<std::pair<model::Reporter, Action>, int> open_;
@@ -111,15 +126,10 @@ TEST_F(LiveCollector, B13_ADeniedFlowIsDrainedHoweverItsVerdictMoves) {
     if (then == Then::kAllowedByProfile) collector_->on_hit(profile);
     if (then == Then::kUnknownPolicy) collector_->on_hit(hit_of(connection, Action::kAllow, false, "np/gone/none.x"));
     if (then == Then::kTableReplaced) {
-      policy::EngineInputs inputs;
-      inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-      policy::EngineOptions options;
-      options.trace_store = &traces_;
-      auto without_policies = policy::Engine::create(options, inputs).value();
-      collector_->clear_reports();
-      collector_->set_engine(without_policies.get());
+      policy::EngineInputs inputs = inputs_of_ledger();
+      inputs.policies = {};
+      change_policies(inputs);
       count({collector_->reports().begin(), collector_->reports().end()});
-      engine_ = std::move(without_policies);
     }
     if (then != Then::kAgesOut) report(connection);
     connection.delta = {};
@@ -134,16 +144,7 @@ TEST_F(LiveCollector, E2_NewPoliciesMoveThePendingTraceAndLeaveTheEnforcedOne) {
   start("node-2");
   ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
   const model::PolicyTrace* enforced = report(connection)[0].enforced;
-  policy::EngineInputs inputs;
-  inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-  model::NetworkPolicy closed = *ledger_->policy_set().network_policies.at(0);
-  closed.ingress.clear();
-  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
-  policy::EngineOptions options;
-  options.trace_store = &traces_;
-  auto stricter = policy::Engine::create(options, inputs).value();
-  collector_->clear_reports();
-  collector_->set_engine(stricter.get());
+  close_db();
   count({collector_->reports().begin(), collector_->reports().end()});
   EXPECT_EQ(open(model::Reporter::kDest, Action::kAllow), 0) << "a denial ahead is another aggregation";
   connection.first = false;
@@ -153,7 +154,6 @@ TEST_F(LiveCollector, E2_NewPoliciesMoveThePendingTraceAndLeaveTheEnforcedOne) {
   EXPECT_EQ(flows[0].action, Action::kAllow);
   EXPECT_EQ(flows[0].enforced->entries, enforced->entries);
   EXPECT_EQ(flows[0].pending->entries, std::vector<std::string>{"0|default|shop/knp.default.db|deny|-1"});
-  engine_ = std::move(stricter);
 }
 
 TEST_F(LiveCollector, E1_EachEndHasTheTraceOfItsOwnPoliciesAndAnEndElsewhereNone) {
@@ -189,18 +189,13 @@ TEST_F(LiveCollector, E3_TheTracesOfAPodThatIsGoneStayAndOthersMove) {
   closed->applies_ingress = false;
   closed->applies_egress = true;
   inputs.policies.network_policies.push_back(closed);
-  policy::EngineOptions options;
-  options.trace_store = &traces_;
-  auto engine = policy::Engine::create(options, inputs).value();
-  collector_->clear_reports();
-  collector_->set_engine(engine.get());
+  change_policies(inputs);
   to_db.first = outward.first = false;
   const auto db_flows = report(to_db);
   ASSERT_EQ(db_flows.size(), 2u);
   EXPECT_EQ(db_flows[1].pending, before) << "the evaluation no longer knows the pod";
   EXPECT_EQ(db_flows[0].pending->entries, std::vector<std::string>{"0|default|shop/knp.default.closed|deny|-1"});
   EXPECT_EQ(report(outward)[0].pending->verdict, Action::kDeny);
-  engine_ = std::move(engine);
 }
 
 TEST_F(LiveCollector, E4_WithoutAnEngineTheLastTracesStay) {
@@ -220,21 +215,10 @@ TEST_F(LiveCollector, E7_AFlowThatEndedIsNotEvaluatedAgain) {
   ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
   connection.last = true;
   report(connection);
-  policy::EngineInputs inputs;
-  inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-  inputs.policies = ledger_->policy_set();
-  model::NetworkPolicy closed = *inputs.policies.network_policies.at(0);
-  closed.ingress.clear();
-  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
-  policy::EngineOptions options;
-  options.trace_store = &traces_;
-  auto stricter = policy::Engine::create(options, inputs).value();
-  collector_->clear_reports();
-  collector_->set_engine(stricter.get());
+  close_db();
   EXPECT_TRUE(collector_->reports().empty());
   EXPECT_EQ(collector_->stats().pending_moves, 0u);
-  EXPECT_EQ(stricter->stats().cache_hits + stricter->stats().cache_misses, 0u) << "nothing was asked";
-  engine_ = std::move(stricter);
+  EXPECT_EQ(engine_->stats().cache_hits + engine_->stats().cache_misses, 0u) << "nothing was asked";
 }
 
 // The reference sweeps flows in batches (E5, E6, E9 to E12, E14); here a change moves every open flow at once.
@@ -247,20 +231,9 @@ TEST_F(LiveCollector, E8_EveryOpenFlowIsEvaluatedAtAChangeHoweverYoung) {
     connection.tuple.source_port = static_cast<std::uint16_t>(40'000 + slot);
     report(connection);
   }
-  policy::EngineInputs inputs;
-  inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-  inputs.policies = ledger_->policy_set();
-  model::NetworkPolicy closed = *inputs.policies.network_policies.at(0);
-  closed.ingress.clear();
-  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
-  policy::EngineOptions options;
-  options.trace_store = &traces_;
-  auto stricter = policy::Engine::create(options, inputs).value();
-  collector_->clear_reports();
-  collector_->set_engine(stricter.get());
+  close_db();
   EXPECT_EQ(collector_->stats().pending_moves, kFlows);
-  EXPECT_EQ(stricter->stats().cache_hits + stricter->stats().cache_misses, kFlows);
-  engine_ = std::move(stricter);
+  EXPECT_EQ(engine_->stats().cache_hits + engine_->stats().cache_misses, kFlows);
 }
 
 TEST_F(LiveCollector, E13_TracesAreEqualInTheSameOrderOnly) {
@@ -285,22 +258,12 @@ TEST_F(LiveCollector, AFlowSplitByPolicyThatStaysSilentIsNotStartedAgain) {
   start("node-2");
   ConnectionUpdate connection = update("10.0.0.1", "10.0.0.2", 5432);
   report(connection);
-  policy::EngineInputs inputs;
-  inputs.pods.assign(ledger_->pods().begin(), ledger_->pods().end());
-  model::NetworkPolicy closed = *ledger_->policy_set().network_policies.at(0);
-  closed.ingress.clear();
-  inputs.policies.network_policies = {std::make_shared<const model::NetworkPolicy>(closed)};
-  policy::EngineOptions options;
-  options.trace_store = &traces_;
-  auto stricter = policy::Engine::create(options, inputs).value();
-  collector_->clear_reports();
-  collector_->set_engine(stricter.get());
+  close_db();
   EXPECT_EQ(collector_->reports().size(), 1u);
   connection.first = false;
   connection.delta = {};
   connection.last = true;
   EXPECT_TRUE(report(connection).empty());
-  engine_ = std::move(stricter);
 }
 
 TEST_F(LiveCollector, AFlowSplitByALateHitThatStaysSilentIsNotStartedAgain) {
