@@ -41,17 +41,6 @@ void append_number(std::string& out, std::string_view text, std::size_t width) {
   out.append(text.size() < width ? width - text.size() : 0, ' ').append(text).append("  ");
 }
 
-std::string addresses_text(std::span<const IpAddress> addresses, std::uint64_t number, std::size_t most) {
-  std::string text;
-  std::size_t shown = 0;
-  for (; shown < addresses.size() && shown < most; ++shown) {
-    if (shown > 0) text += ", ";
-    text += addresses[shown].to_string();
-  }
-  if (number > shown) text += " +" + std::to_string(number - shown);
-  return text;
-}
-
 std::string service_text(const model::FlowRecord& record) {
   if (record.dest_service_name == "-") return "-";
   return std::string(record.dest_service_name) + ":" + std::to_string(record.dest_service_port_num);
@@ -126,9 +115,9 @@ std::string flow_line(const model::FlowRecord& record, const LineStyle& style) {
   append_cell(line, outcome_text(record), 11);
   line += denied ? coloured(style, kRed, "denied: " + rule_text(record)) : rule_text(record);
   if (!record.original_source_ips.empty()) {
-    line += coloured(
-        style, kCyan,
-        "  client " + addresses_text(record.original_source_ips, record.num_original_source_ips, kShownClients));
+    line += coloured(style, kCyan,
+                     "  client " + observe::addresses_text(record.original_source_ips, record.num_original_source_ips,
+                                                           kShownClients));
   }
   return line;
 }

@@ -10,17 +10,6 @@
 namespace weir::observe {
 namespace {
 
-std::string addresses_text(std::span<const IpAddress> addresses, std::uint64_t number, std::size_t most) {
-  std::string text;
-  std::size_t shown = 0;
-  for (; shown < addresses.size() && shown < most; ++shown) {
-    if (shown > 0) text += ", ";
-    text += addresses[shown].to_string();
-  }
-  if (number > shown) text += " +" + std::to_string(number - shown);
-  return text;
-}
-
 struct End {
   std::string_view type, namespace_name, name, name_aggr, workload;
   const std::optional<IpAddress>& ip;
@@ -87,6 +76,17 @@ std::string end_name(const End& end, std::uint8_t protocol, bool numeric) {
 }
 
 }  // namespace
+
+std::string addresses_text(std::span<const IpAddress> addresses, std::uint64_t number, std::size_t most) {
+  std::string text;
+  std::size_t shown = 0;
+  for (; shown < addresses.size() && shown < most; ++shown) {
+    if (shown > 0) text += ", ";
+    text += addresses[shown].to_string();
+  }
+  if (number > shown) text += " +" + std::to_string(number - shown);
+  return text;
+}
 
 std::string source_text(const model::FlowRecord& record) { return end_text(source_of(record)); }
 std::string dest_text(const model::FlowRecord& record) { return end_text(dest_of(record)); }

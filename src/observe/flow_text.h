@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,8 @@ namespace weir::observe {
 /// "shop/frontend", "known-scanners 203.0.113.99", "api.example (198.51.100.20)", "pub 203.0.113.50 +2".
 std::string source_text(const model::FlowRecord& record);
 std::string dest_text(const model::FlowRecord& record);
+/// The first `most` of them, and of `number` in all those that are not shown: "203.0.113.50, 203.0.113.51 +2".
+std::string addresses_text(std::span<const IpAddress> addresses, std::uint64_t number, std::size_t most);
 
 /// One end as Hubble writes it, with its port where the record has one: "shop/frontend-7d4b9:43210",
 /// "shop/frontend-*", "203.0.113.50:443", "203.0.113.50+2", "api.example:443", "[2001:db8::1]:443".
