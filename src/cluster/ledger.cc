@@ -51,7 +51,6 @@ void keep_last_of_each(ClusterObjects& objects) {
   keep_last(objects.policies, [](const PolicyObject& object) { return object_key(object); });
 }
 
-auto policy_key(const model::NetworkPolicy& policy) { return std::tie(policy.namespace_name, policy.name); }
 const std::string& namespace_key(const model::NamespaceInfo& info) { return info.name; }
 
 /// Puts the object into its place in a vector sorted by key. Returns whether that changed anything.
@@ -142,8 +141,6 @@ struct Ledger::State {
   absl::flat_hash_map<IpAddress, std::uint32_t> node_addresses;
   /// Those that pods are in too.
   std::vector<model::NamespaceInfo> namespaces;
-  /// Of Kubernetes, enforced.
-  std::vector<model::NetworkPolicy> policies;
   PolicyTable policy_table{services};
   const model::Endpoint* pub = nullptr;
   const model::Endpoint* pvt = nullptr;
@@ -255,18 +252,9 @@ bool Ledger::State::remove(const Workload& workload, const ObjectChange&) {
 }
 
 bool Ledger::State::put(const PolicyObject& object, const ObjectChange& change) {
-  if (object.kind == ObjectKind::kNetworkPolicy) {
-    put_sorted(policies, std::get<model::NetworkPolicy>(object.spec), policy_key);
-  }
   return policy_inputs_moved(policy_table.put(object, change));
 }
 bool Ledger::State::remove(const PolicyObject& object, const ObjectChange& change) {
-  if (object.kind == ObjectKind::kNetworkPolicy) {
-    model::NetworkPolicy named;
-    named.namespace_name = object.namespace_name;
-    named.name = object.name;
-    erase_sorted(policies, named, policy_key);
-  }
   return policy_inputs_moved(policy_table.remove(object, change));
 }
 
@@ -385,7 +373,16 @@ const model::Endpoint* Ledger::pod_named(std::string_view namespace_name, std::s
 }
 
 std::span<const model::NamespaceInfo> Ledger::namespaces() const { return state_->namespaces; }
-std::span<const model::NetworkPolicy> Ledger::network_policies() const { return state_->policies; }
+model::SharedList<model::NetworkPolicy> Ledger::network_policies() const {
+  model::SharedList<model::NetworkPolicy> enforced;
+  for (const auto& policy : policy_set().network_policies) {
+    if (policy->staged == model::StagedAction::kNone) enforced.push_back(policy);
+  }
+  std::sort(enforced.begin(), enforced.end(), [](const auto& a, const auto& b) {
+    return std::tie(a->namespace_name, a->name) < std::tie(b->namespace_name, b->name);
+  });
+  return enforced;
+}
 const model::PolicySet& Ledger::policy_set() const { return state_->policy_table.now(); }
 model::PolicySet Ledger::policy_set_at(std::int64_t time_ns) const { return state_->policy_table.at(time_ns); }
 std::int64_t Ledger::policy_set_since(std::int64_t time_ns) const { return state_->policy_table.since(time_ns); }

@@ -102,8 +102,8 @@ class Ledger {
   const model::Endpoint* pod_named(std::string_view namespace_name, std::string_view name) const;
   /// Those that are known, and every other one that a pod is in. Sorted by name.
   std::span<const model::NamespaceInfo> namespaces() const;
-  /// Those of Kubernetes that are enforced. Sorted by namespace and name.
-  std::span<const model::NetworkPolicy> network_policies() const;
+  /// Of policy_set(): those of Kubernetes that are enforced, by namespace and name.
+  model::SharedList<model::NetworkPolicy> network_policies() const;
 
   /// Everything that decides verdicts, staged policies too; valid until apply().
   const model::PolicySet& policy_set() const;

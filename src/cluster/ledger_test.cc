@@ -355,7 +355,7 @@ TEST(Ledger, GivesThePolicyEngineWhatItNeeds) {
   EXPECT_EQ(ledger.namespaces()[0].labels.pairs, (std::vector<std::string>{"kubernetes.io/metadata.name=implied"}));
   EXPECT_TRUE(ledger.namespaces()[1].labels.has("team"));
   ASSERT_EQ(ledger.network_policies().size(), 2U);
-  EXPECT_EQ(ledger.network_policies()[0].name, "a");
+  EXPECT_EQ(ledger.network_policies()[0]->name, "a");
   EXPECT_EQ(ledger.pods()[0]->service_account, "robot");
   EXPECT_EQ(ledger.pod_named("implied", "a"), ledger.pods()[0]);
   EXPECT_EQ(ledger.pod_named("implied", "b"), nullptr);
