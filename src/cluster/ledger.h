@@ -96,7 +96,7 @@ class Ledger {
   /// Whether this node meters it: a pod (or host endpoint) of LedgerOptions::node, or any if that is empty.
   bool is_local(const model::Endpoint& endpoint) const;
 
-  /// Every pod there ever was, host-networked ones too, by pod_index. What these four return is valid until apply().
+  /// Every pod there ever was, host-networked ones too, by pod_index. What these return is valid until apply().
   std::span<const model::Endpoint* const> pods() const;
   /// The newest pod of that name; null if there is none, or it has no address yet.
   const model::Endpoint* pod_named(std::string_view namespace_name, std::string_view name) const;

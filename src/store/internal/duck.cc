@@ -7,8 +7,6 @@
 namespace weir::store {
 namespace {
 
-constexpr std::string_view kEngineVersion = "v1.5.6";
-
 Error engine_error(duckdb_error_type type, const char* message) {
   ErrorCode code = ErrorCode::kInternal;
   if (type == DUCKDB_ERROR_INTERRUPT) code = ErrorCode::kCancelled;
@@ -21,25 +19,25 @@ Error engine_error(duckdb_error_type type, const char* message) {
 }  // namespace
 
 bool DuckChunk::is_null(std::size_t column, std::size_t row) const {
-  std::uint64_t* validity = duckdb_vector_get_validity(duckdb_data_chunk_get_vector(chunk_, column));
-  return validity != nullptr && !duckdb_validity_row_is_valid(validity, row);
+  std::uint64_t* validity = duck.vector_get_validity(duck.data_chunk_get_vector(chunk_, column));
+  return validity != nullptr && !duck.validity_row_is_valid(validity, row);
 }
 std::int64_t DuckChunk::integer(std::size_t column, std::size_t row) const {
-  return static_cast<std::int64_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk_, column)))[row];
+  return static_cast<std::int64_t*>(duck.vector_get_data(duck.data_chunk_get_vector(chunk_, column)))[row];
 }
 double DuckChunk::real(std::size_t column, std::size_t row) const {
-  return static_cast<double*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk_, column)))[row];
+  return static_cast<double*>(duck.vector_get_data(duck.data_chunk_get_vector(chunk_, column)))[row];
 }
 std::string_view DuckChunk::text(std::size_t column, std::size_t row) const {
-  auto* strings = static_cast<duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk_, column)));
-  return {duckdb_string_t_data(&strings[row]), duckdb_string_t_length(strings[row])};
+  auto* strings = static_cast<duckdb_string_t*>(duck.vector_get_data(duck.data_chunk_get_vector(chunk_, column)));
+  return {duck.string_t_data(&strings[row]), duck.string_t_length(strings[row])};
 }
 
 Result<DuckResult> DuckConnection::query(const std::string& sql) {
   DuckResult result;
   result.live_ = true;
-  if (duckdb_query(connection_, sql.c_str(), &result.result_) == DuckDBError) {
-    return engine_error(duckdb_result_error_type(&result.result_), duckdb_result_error(&result.result_));
+  if (duck.query(connection_, sql.c_str(), &result.result_) == DuckDBError) {
+    return engine_error(duck.result_error_type(&result.result_), duck.result_error(&result.result_));
   }
   return result;
 }
@@ -57,13 +55,9 @@ Result<std::int64_t> DuckConnection::number(const std::string& sql) {
 }
 
 Result<DuckDatabase> DuckDatabase::open(const Options& options) {
-  // The header is of another release than the library: nothing but the pinned pair is tested.
-  if (kEngineVersion != duckdb_library_version()) {
-    return Error{ErrorCode::kUnsupported, std::string("libduckdb.so is ") + duckdb_library_version() + ", expected " +
-                                              std::string(kEngineVersion) + ": run scripts/fetch_duckdb.sh"};
-  }
+  TRY(load_duck());
   duckdb_config config = nullptr;
-  duckdb_create_config(&config);
+  duck.create_config(&config);
   std::vector<std::pair<const char*, std::string>> settings{
       {"autoinstall_known_extensions", "false"},
       {"autoload_known_extensions", "false"},
@@ -74,14 +68,14 @@ Result<DuckDatabase> DuckDatabase::open(const Options& options) {
   };
   if (options.threads > 0) settings.emplace_back("threads", std::to_string(options.threads));
   bool known = true;
-  for (const auto& [name, value] : settings) known &= duckdb_set_config(config, name, value.c_str()) == DuckDBSuccess;
+  for (const auto& [name, value] : settings) known &= duck.set_config(config, name, value.c_str()) == DuckDBSuccess;
   DuckDatabase database;
   char* reason = nullptr;
-  const bool opened = known && duckdb_open_ext(nullptr, &database.database_, config, &reason) == DuckDBSuccess;
-  duckdb_destroy_config(&config);
+  const bool opened = known && duck.open_ext(nullptr, &database.database_, config, &reason) == DuckDBSuccess;
+  duck.destroy_config(&config);
   if (!opened) {
     Error error = engine_error(DUCKDB_ERROR_INVALID, known ? reason : "unknown setting");
-    duckdb_free(reason);
+    duck.free(reason);
     return error;
   }
   return database;
@@ -89,7 +83,7 @@ Result<DuckDatabase> DuckDatabase::open(const Options& options) {
 
 Result<DuckConnection> DuckDatabase::connect() const {
   DuckConnection connection;
-  if (duckdb_connect(database_, &connection.connection_) == DuckDBError) {
+  if (duck.connect(database_, &connection.connection_) == DuckDBError) {
     return Error{ErrorCode::kInternal, "engine: no connection"};
   }
   return connection;

@@ -9,8 +9,7 @@
 
 #include "base/result.h"
 #include "query/request.h"
-
-#include <duckdb.h>
+#include "store/internal/duck_api.h"
 
 /// The engine's C interface behind values that clean up after themselves.
 namespace weir::store {
@@ -22,10 +21,10 @@ class DuckChunk {
   DuckChunk(DuckChunk&& other) noexcept : chunk_(other.chunk_) { other.chunk_ = nullptr; }
   DuckChunk& operator=(DuckChunk&&) = delete;
   ~DuckChunk() {
-    if (chunk_ != nullptr) duckdb_destroy_data_chunk(&chunk_);
+    if (chunk_ != nullptr) duck.destroy_data_chunk(&chunk_);
   }
 
-  std::size_t rows() const { return chunk_ == nullptr ? 0 : duckdb_data_chunk_get_size(chunk_); }
+  std::size_t rows() const { return chunk_ == nullptr ? 0 : duck.data_chunk_get_size(chunk_); }
   bool is_null(std::size_t column, std::size_t row) const;
   std::int64_t integer(std::size_t column, std::size_t row) const;
   double real(std::size_t column, std::size_t row) const;
@@ -42,10 +41,10 @@ class DuckResult {
   DuckResult(DuckResult&& other) noexcept : result_(other.result_), live_(other.live_) { other.live_ = false; }
   DuckResult& operator=(DuckResult&&) = delete;
   ~DuckResult() {
-    if (live_) duckdb_destroy_result(&result_);
+    if (live_) duck.destroy_result(&result_);
   }
   /// No rows at the end.
-  DuckChunk next() { return DuckChunk(duckdb_fetch_chunk(result_)); }
+  DuckChunk next() { return DuckChunk(duck.fetch_chunk(result_)); }
 
  private:
   friend class DuckConnection;
@@ -59,7 +58,7 @@ class DuckConnection {
   DuckConnection(DuckConnection&& other) noexcept : connection_(other.connection_) { other.connection_ = nullptr; }
   DuckConnection& operator=(DuckConnection&&) = delete;
   ~DuckConnection() {
-    if (connection_ != nullptr) duckdb_disconnect(&connection_);
+    if (connection_ != nullptr) duck.disconnect(&connection_);
   }
 
   /// Takes over one that was made elsewhere.
@@ -74,7 +73,7 @@ class DuckConnection {
   Status run(const std::string& sql);
   /// The first value of the first row as a number; 0 if there is none.
   Result<std::int64_t> number(const std::string& sql);
-  void interrupt() { duckdb_interrupt(connection_); }
+  void interrupt() { duck.interrupt(connection_); }
   duckdb_connection handle() const { return connection_; }
 
  private:
@@ -92,12 +91,12 @@ class DuckDatabase {
     /// Where it spills to.
     std::string temp_directory;
   };
-  /// Errors: a library of another release, no memory.
+  /// Errors: no library or one of another release, no memory.
   static Result<DuckDatabase> open(const Options& options);
   DuckDatabase(DuckDatabase&& other) noexcept : database_(other.database_) { other.database_ = nullptr; }
   DuckDatabase& operator=(DuckDatabase&&) = delete;
   ~DuckDatabase() {
-    if (database_ != nullptr) duckdb_close(&database_);
+    if (database_ != nullptr) duck.close(&database_);
   }
   Result<DuckConnection> connect() const;
 

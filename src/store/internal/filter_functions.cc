@@ -71,11 +71,11 @@ struct Texts {
   duckdb_string_t* data;
   std::uint64_t* validity;
   Texts(duckdb_data_chunk chunk, idx_t column)
-      : data(static_cast<duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, column)))),
-        validity(duckdb_vector_get_validity(duckdb_data_chunk_get_vector(chunk, column))) {}
-  bool is_null(idx_t row) const { return validity != nullptr && !duckdb_validity_row_is_valid(validity, row); }
+      : data(static_cast<duckdb_string_t*>(duck.vector_get_data(duck.data_chunk_get_vector(chunk, column)))),
+        validity(duck.vector_get_validity(duck.data_chunk_get_vector(chunk, column))) {}
+  bool is_null(idx_t row) const { return validity != nullptr && !duck.validity_row_is_valid(validity, row); }
   std::string_view operator[](idx_t row) const {
-    return {duckdb_string_t_data(&data[row]), duckdb_string_t_length(data[row])};
+    return {duck.string_t_data(&data[row]), duck.string_t_length(data[row])};
   }
 };
 
@@ -93,9 +93,9 @@ bool passes(Shape shape, const Matcher& matcher, std::string_view value, std::st
 template <Shape kShape, Match kMatch>
 void run(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
   constexpr bool kHasKey = kShape == Shape::kLabel;
-  const idx_t rows = duckdb_data_chunk_get_size(input);
+  const idx_t rows = duck.data_chunk_get_size(input);
   const Texts values(input, 0), keys(input, kHasKey ? 1 : 0), sources(input, kHasKey ? 2 : 1);
-  auto* out = static_cast<bool*>(duckdb_vector_get_data(output));
+  auto* out = static_cast<bool*>(duck.vector_get_data(output));
   std::string scratch;
   const Matcher* matcher = nullptr;
   for (idx_t row = 0; row < rows; ++row) {
@@ -105,24 +105,24 @@ void run(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector outpu
     }
     const std::string_view source = sources[row];
     if (matcher == nullptr || matcher->source != source) matcher = matcher_of(kMatch, source);
-    if (matcher == nullptr) return duckdb_scalar_function_set_error(info, "weir: bad pattern");
+    if (matcher == nullptr) return duck.scalar_function_set_error(info, "weir: bad pattern");
     out[row] = passes(kShape, *matcher, values[row], keys[row], scratch);
   }
 }
 
 Status add(DuckConnection& connection, const char* name, int arguments, duckdb_scalar_function_t function) {
-  duckdb_scalar_function made = duckdb_create_scalar_function();
-  duckdb_logical_type text = duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
-  duckdb_logical_type truth = duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN);
-  duckdb_scalar_function_set_name(made, name);
-  for (int at = 0; at < arguments; ++at) duckdb_scalar_function_add_parameter(made, text);
-  duckdb_scalar_function_set_return_type(made, truth);
-  duckdb_scalar_function_set_special_handling(made);
-  duckdb_scalar_function_set_function(made, function);
-  const bool done = duckdb_register_scalar_function(connection.handle(), made) == DuckDBSuccess;
-  duckdb_destroy_logical_type(&text);
-  duckdb_destroy_logical_type(&truth);
-  duckdb_destroy_scalar_function(&made);
+  duckdb_scalar_function made = duck.create_scalar_function();
+  duckdb_logical_type text = duck.create_logical_type(DUCKDB_TYPE_VARCHAR);
+  duckdb_logical_type truth = duck.create_logical_type(DUCKDB_TYPE_BOOLEAN);
+  duck.scalar_function_set_name(made, name);
+  for (int at = 0; at < arguments; ++at) duck.scalar_function_add_parameter(made, text);
+  duck.scalar_function_set_return_type(made, truth);
+  duck.scalar_function_set_special_handling(made);
+  duck.scalar_function_set_function(made, function);
+  const bool done = duck.register_scalar_function(connection.handle(), made) == DuckDBSuccess;
+  duck.destroy_logical_type(&text);
+  duck.destroy_logical_type(&truth);
+  duck.destroy_scalar_function(&made);
   if (!done) return Error{ErrorCode::kInternal, std::string("engine: cannot register ") + name};
   return {};
 }

@@ -163,14 +163,14 @@ template void RowBatch::append(const model::AuditRecord&, std::string_view, std:
 void RowBatch::fill(duckdb_data_chunk chunk, std::size_t first, std::size_t count, std::uint64_t first_id) const {
   for (std::size_t column = 0; column < columns_.size(); ++column) {
     const Cells& cells = columns_[column];
-    duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, column);
-    void* data = duckdb_vector_get_data(vector);
+    duckdb_vector vector = duck.data_chunk_get_vector(chunk, column);
+    void* data = duck.vector_get_data(vector);
     const auto nulls = std::span(cells.nulls).subspan(first, count);
     if (std::find(nulls.begin(), nulls.end(), 1) != nulls.end()) {
-      duckdb_vector_ensure_validity_writable(vector);
-      std::uint64_t* validity = duckdb_vector_get_validity(vector);
+      duck.vector_ensure_validity_writable(vector);
+      std::uint64_t* validity = duck.vector_get_validity(vector);
       for (std::size_t i = 0; i < count; ++i) {
-        if (nulls[i] != 0) duckdb_validity_set_row_invalid(validity, i);
+        if (nulls[i] != 0) duck.validity_set_row_invalid(validity, i);
       }
     }
     switch (cells.type) {
@@ -191,14 +191,13 @@ void RowBatch::fill(duckdb_data_chunk chunk, std::size_t first, std::size_t coun
         for (std::size_t i = 0; i < count; ++i) {
           const std::size_t begin = first + i == 0 ? 0 : cells.ends[first + i - 1];
           if (nulls[i] == 0) {
-            duckdb_vector_assign_string_element_len(vector, i, cells.bytes.data() + begin,
-                                                    cells.ends[first + i] - begin);
+            duck.vector_assign_string_element_len(vector, i, cells.bytes.data() + begin, cells.ends[first + i] - begin);
           }
         }
         break;
     }
   }
-  auto* ids = static_cast<std::int64_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, columns_.size())));
+  auto* ids = static_cast<std::int64_t*>(duck.vector_get_data(duck.data_chunk_get_vector(chunk, columns_.size())));
   for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<std::int64_t>(first_id + first + i);
 }
 
@@ -207,27 +206,27 @@ Status RowBatch::append_to(DuckConnection& connection, const std::string& table,
   std::vector<duckdb_logical_type> types;
   for (const StoreColumn& column : columns_of(log_)) {
     constexpr duckdb_type kTypes[] = {DUCKDB_TYPE_BIGINT, DUCKDB_TYPE_INTEGER, DUCKDB_TYPE_DOUBLE, DUCKDB_TYPE_VARCHAR};
-    types.push_back(duckdb_create_logical_type(kTypes[static_cast<std::size_t>(column.type)]));
+    types.push_back(duck.create_logical_type(kTypes[static_cast<std::size_t>(column.type)]));
   }
   duckdb_appender appender = nullptr;
-  bool fine = duckdb_appender_create(connection.handle(), nullptr, table.c_str(), &appender) == DuckDBSuccess;
-  for (std::size_t first = 0; fine && first < rows_; first += duckdb_vector_size()) {
-    const std::size_t count = std::min<std::size_t>(duckdb_vector_size(), rows_ - first);
-    duckdb_data_chunk chunk = duckdb_create_data_chunk(types.data(), types.size());
+  bool fine = duck.appender_create(connection.handle(), nullptr, table.c_str(), &appender) == DuckDBSuccess;
+  for (std::size_t first = 0; fine && first < rows_; first += duck.vector_size()) {
+    const std::size_t count = std::min<std::size_t>(duck.vector_size(), rows_ - first);
+    duckdb_data_chunk chunk = duck.create_data_chunk(types.data(), types.size());
     fill(chunk, first, count, first_id);
-    duckdb_data_chunk_set_size(chunk, count);
-    fine = duckdb_append_data_chunk(appender, chunk) == DuckDBSuccess;
-    duckdb_destroy_data_chunk(&chunk);
+    duck.data_chunk_set_size(chunk, count);
+    fine = duck.append_data_chunk(appender, chunk) == DuckDBSuccess;
+    duck.destroy_data_chunk(&chunk);
   }
-  fine = fine && duckdb_appender_close(appender) == DuckDBSuccess;
+  fine = fine && duck.appender_close(appender) == DuckDBSuccess;
   Status status;
   if (!fine) {
-    const char* reason = appender != nullptr ? duckdb_appender_error(appender) : nullptr;
+    const char* reason = appender != nullptr ? duck.appender_error(appender) : nullptr;
     status = Error{ErrorCode::kResourceExhausted,
                    std::string("engine: append: ") + (reason != nullptr ? reason : "no reason given")};
   }
-  if (appender != nullptr) duckdb_appender_destroy(&appender);
-  for (duckdb_logical_type& type : types) duckdb_destroy_logical_type(&type);
+  if (appender != nullptr) duck.appender_destroy(&appender);
+  for (duckdb_logical_type& type : types) duck.destroy_logical_type(&type);
   return status;
 }
 
