@@ -22,10 +22,7 @@ endif()
 
 add_library(duckdb_headers INTERFACE IMPORTED GLOBAL)
 set_target_properties(duckdb_headers PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${WEIR_DUCKDB_ROOT}/include)
-# Programs load it when they open a store (src/store/internal/duck_api.h): they find it in the build tree, and beside
-# themselves once installed.
-set(CMAKE_BUILD_RPATH ${CMAKE_BINARY_DIR}/lib)
-set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib/weir")
+# Programs load it when they open a store (src/store/internal/duck_api.cc), from ../lib or, once installed, ../lib/weir.
 install(FILES ${WEIR_DUCKDB_ROOT}/lib/libduckdb.so DESTINATION lib/weir)
 # For what calls it by its own name: the benchmark's floor.
 add_library(duckdb SHARED IMPORTED GLOBAL)
